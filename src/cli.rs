@@ -1,0 +1,109 @@
+//! What may be typed: clap types only. Every value is text here; `config` gives it its meaning.
+//!
+//! Owns names, defaults and help; must never judge a value.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Waits for the service mesh's proxy, then becomes the application.
+#[derive(Debug, Parser)]
+#[command(
+    name = "meshim",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       meshim wait [OPTIONS]",
+    after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
+                  Exit codes: the application's own; 128+n for signal n; 124 proxy not ready in time;\n\
+                  125 meshim itself failed; 126 COMMAND cannot be executed; 127 COMMAND not found."
+)]
+pub struct Cli {
+    /// What to do, where it is not the default.
+    #[command(subcommand)]
+    pub subcommand: Option<Sub>,
+    /// The default: wait, check, then exec.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do, where it is not the default.
+#[derive(Debug, Subcommand)]
+pub enum Sub {
+    /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
+    #[command(override_usage = "meshim wait [OPTIONS]")]
+    Wait(WaitOnlyArgs),
+}
+
+/// `meshim [OPTIONS] -- COMMAND [ARG]...`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Which proxy, and for how long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// What a timeout does: fail (exit 124) or start
+    #[arg(long, env = "MESHIM_ON_TIMEOUT", value_name = "WHAT", default_value = "fail")]
+    pub on_timeout: String,
+    /// What an error finding before start does: enforce (exit 125), warn or off
+    #[arg(long, env = "MESHIM_CHECK", value_name = "HOW", default_value = "enforce")]
+    pub check: String,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// The application and its arguments, untouched
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `meshim wait [OPTIONS]`
+#[derive(Args, Debug)]
+pub struct WaitOnlyArgs {
+    /// Which proxy, and for how long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Which proxy, and for how long.
+#[derive(Args, Debug)]
+pub struct WaitArgs {
+    /// Which proxy to expect: auto, istio, linkerd, consul, kuma, appmesh, osm, envoy or none
+    #[arg(long, env = "MESHIM_MESH", value_name = "NAME", default_value = "auto")]
+    pub mesh: String,
+    /// Envoy's admin API, as `http://127.0.0.1:15000` or `unix:/path/admin.sock` [default: by mesh]
+    #[arg(long, env = "MESHIM_ADMIN_URL", value_name = "URL")]
+    pub admin_url: Option<String>,
+    /// The endpoint whose 200 means ready [default: by mesh]
+    #[arg(long, env = "MESHIM_READY_URL", value_name = "URL")]
+    pub ready_url: Option<String>,
+    /// Allow URLs that lead out of this pod
+    #[arg(long, env = "MESHIM_ALLOW_REMOTE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_possible_values = true)]
+    pub allow_remote: String,
+    /// How long to wait for the proxy; 0 is for ever
+    #[arg(long, env = "MESHIM_TIMEOUT", value_name = "D", default_value = "2m")]
+    pub timeout: String,
+    /// Go on without a proxy when none has shown up at all by then [default: off]
+    #[arg(long, env = "MESHIM_ABSENT_AFTER", value_name = "D")]
+    pub absent_after: Option<String>,
+    /// How long one look at an endpoint may take
+    #[arg(long, env = "MESHIM_REQUEST_TIMEOUT", value_name = "D", default_value = "1s")]
+    pub request_timeout: String,
+}
+
+/// Where to say what happens.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// How much to say on stderr: error, warn, info or debug
+    #[arg(long, env = "MESHIM_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+    /// How to say it: text, or json with one object a line
+    #[arg(long, env = "MESHIM_LOG_FORMAT", value_name = "FORM", default_value = "text")]
+    pub log_format: String,
+    /// Where the reason of a failure goes for `kubectl describe pod`; never created
+    #[arg(long, env = "MESHIM_TERMINATION_LOG", value_name = "PATH", default_value = "/dev/termination-log")]
+    pub termination_log: OsString,
+}

@@ -1,0 +1,262 @@
+//! `meshim wait`, and the waiting of the default job: detect the mesh, look until the verdict, tell on the way.
+
+use std::time::Duration;
+
+use tokio::select;
+use tokio::time::{Instant, sleep_until};
+
+use super::block_on;
+use crate::config::Wait;
+use crate::core::diagnosis::{self, Seen};
+use crate::core::duration::Spoken;
+use crate::core::endpoint::Address;
+use crate::core::envoy::{self, Observation};
+use crate::core::exit::{Exit, Failure};
+use crate::core::mesh::{self, Detected, Mesh};
+use crate::core::pacing::{Patience, Verdict, pause};
+use crate::core::proxy::Proxy;
+use crate::core::ready::{Gate, Next, Target};
+use crate::core::signal::Signal;
+use crate::io::http::Client;
+use crate::io::signals::StopSignals;
+use crate::io::sockets;
+
+/// How long Envoy may take to say what it waits for, once the wait has failed.
+const INIT_DUMP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// `meshim wait`: 0 when the proxy is ready or there is none to wait for, 1 when it is not in time.
+///
+/// # Errors
+/// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
+pub fn wait(settings: &Wait) -> Result<Exit, Failure> {
+    block_on(async {
+        let mut stop = register_signals()?;
+        match until_ready(settings, &mut stop, |_| Ok(())).await? {
+            Waited::Over => Ok(Exit::Yes),
+            Waited::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
+        }
+    })
+}
+
+/// Catches the stop signals, from before the first look on.
+pub(super) fn register_signals() -> Result<StopSignals, Failure> {
+    StopSignals::register()
+        .map_err(|error| Failure::new(Exit::Failed, format!("the kernel refuses handlers for stop signals: {error}")))
+}
+
+/// How the waiting ended.
+#[derive(Debug)]
+pub(super) enum Waited {
+    /// The proxy is ready, or there is none to wait for.
+    Over,
+    /// Not ready in time; why, in a sentence.
+    TimedOut(String),
+}
+
+/// Waits until the proxy is ready. `known` is called as soon as the mesh is known, before the first look at it.
+pub(super) async fn until_ready(
+    settings: &Wait,
+    stop: &mut StopSignals,
+    mut known: impl FnMut(Mesh) -> Result<(), Failure>,
+) -> Result<Waited, Failure> {
+    let began = Instant::now();
+    let mut waiter = Waiter { settings, began, patience: Patience::default(), strangers: Vec::new(), stop };
+    loop {
+        let (proxy, guessed) = match &settings.proxy {
+            Some(proxy) => (proxy.clone(), false),
+            None => match waiter.detect().await? {
+                Found::Mesh(mesh) => (Proxy::of(mesh), true),
+                Found::Over(end) => return Ok(end),
+            },
+        };
+        known(proxy.mesh)?;
+        if proxy.ready.is_empty() {
+            tracing::debug!("no proxy to wait for mesh={}", proxy.mesh);
+            return Ok(Waited::Over);
+        }
+        if let Some(waited) = waiter.watch(&proxy, guessed).await? {
+            return Ok(waited);
+        }
+    }
+}
+
+/// What detection came to.
+enum Found {
+    Mesh(Mesh),
+    Over(Waited),
+}
+
+/// One wait: its clock, its patience, and what it must not take for a proxy again.
+struct Waiter<'a> {
+    settings: &'a Wait,
+    began: Instant,
+    patience: Patience,
+    /// Guesses that an answer has refuted.
+    strangers: Vec<(Mesh, Observation)>,
+    stop: &'a mut StopSignals,
+}
+
+impl Waiter<'_> {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Looks at the pod's listening sockets until they show a mesh.
+    async fn detect(&mut self) -> Result<Found, Failure> {
+        let limits = self.settings.limits;
+        loop {
+            let before = self.now();
+            let listening = sockets::listening().map_err(|error| {
+                let sentence =
+                    format!("--mesh auto reads /proc/net/tcp, which fails: {error}; name the mesh with --mesh");
+                Failure::new(Exit::Failed, sentence)
+            })?;
+            let ports: Vec<u16> = listening.iter().map(|listener| listener.address.port()).collect();
+            let refuted: Vec<Mesh> = self.strangers.iter().map(|(mesh, _)| *mesh).collect();
+            match mesh::detect(&ports, &refuted) {
+                Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
+                Detected::Ambient => {
+                    tracing::info!("this pod is in an ambient mesh: there is no sidecar to wait for");
+                    return Ok(Found::Over(Waited::Over));
+                }
+                Detected::Nothing => {}
+            }
+            let now = self.now();
+            match limits.verdict(now, false) {
+                Some(Verdict::Absent) => return Ok(Found::Over(absent(now))),
+                Some(_) => {
+                    let sentence = format!("no proxy within {}: {}", Spoken(now), self.nothing_found());
+                    return Ok(Found::Over(Waited::TimedOut(sentence)));
+                }
+                None => {}
+            }
+            if self.patience.is_over(now) {
+                tracing::warn!("no proxy after {}: {}", Spoken(now), self.nothing_found());
+            }
+            self.rest(limits.cut(now + pause(now, now.saturating_sub(before)), now), None).await?;
+        }
+    }
+
+    fn nothing_found(&self) -> String {
+        diagnosis::nothing_found(&self.strangers)
+    }
+
+    /// Looks at one proxy until the verdict; `None` when it was no proxy after all.
+    async fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
+        let mut gate = Gate::new(self.settings.limits, proxy.shape(guessed));
+        let mut clients = Clients::new(proxy);
+        let timeout =
+            self.settings.limits.timeout.map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string());
+        let ready = proxy.endpoint(Target::Authority(0)).0.to_string();
+        tracing::info!(mesh = %proxy.mesh, %ready, %timeout, "waiting for the proxy");
+        loop {
+            match gate.next(self.now()) {
+                Next::Rest(until) => self.rest(until, Some((proxy, &gate))).await?,
+                Next::Look { target, until } => {
+                    let before = self.now();
+                    let seen = select! {
+                        biased;
+                        signal = self.stop.next() => return Err(self.stopped(signal, Some((proxy, &gate)))),
+                        seen = clients.look(proxy, target, self.began + until) => seen,
+                    };
+                    let now = self.now();
+                    tracing::debug!(url = %proxy.endpoint(target).0, %seen, "looked");
+                    gate.observe(target, now, now.saturating_sub(before), seen);
+                    if self.patience.is_over(now) {
+                        tracing::warn!("not ready after {}: {}", Spoken(now), explain(proxy, &gate, &[]));
+                    }
+                }
+                Next::Over(verdict) => return Ok(self.over(verdict, proxy, &gate, &mut clients).await),
+            }
+        }
+    }
+
+    async fn over(&mut self, verdict: Verdict, proxy: &Proxy, gate: &Gate, clients: &mut Clients) -> Option<Waited> {
+        let now = self.now();
+        match verdict {
+            Verdict::Ready => {
+                tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = gate.looks(), "the proxy is ready");
+                Some(Waited::Over)
+            }
+            Verdict::Absent => Some(absent(now)),
+            Verdict::TimedOut => {
+                let unready = clients.unready_targets(proxy).await;
+                let why = explain(proxy, gate, &unready);
+                let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
+                Some(Waited::TimedOut(sentence))
+            }
+            Verdict::Unconfirmed => {
+                let seen = gate.last_seen().1.cloned()?;
+                let url = proxy.endpoint(Target::Authority(0)).0;
+                tracing::warn!("{url} answers {seen}: that is not the {} proxy, looking for another", proxy.mesh);
+                self.strangers.push((proxy.mesh, seen));
+                None
+            }
+        }
+    }
+
+    async fn rest(&mut self, until: Duration, watched: Option<(&Proxy, &Gate)>) -> Result<(), Failure> {
+        select! {
+            biased;
+            signal = self.stop.next() => Err(self.stopped(signal, watched)),
+            () = sleep_until(self.began + until) => Ok(()),
+        }
+    }
+
+    fn stopped(&self, signal: Signal, watched: Option<(&Proxy, &Gate)>) -> Failure {
+        let why = watched.map_or_else(|| self.nothing_found(), |(proxy, gate)| explain(proxy, gate, &[]));
+        let after = Spoken(self.now());
+        Failure::new(Exit::Signal(signal), format!("ended by {signal} after waiting {after} for the proxy: {why}"))
+    }
+}
+
+/// What was last seen of a proxy, and what may be behind it.
+fn explain(proxy: &Proxy, gate: &Gate, unready: &[String]) -> String {
+    let (cheap, authority, current) = gate.last_seen();
+    let seen = cheap.map(|seen| (Target::Cheap, seen)).into_iter();
+    let seen = seen.chain(authority.map(|seen| (Target::Authority(current), seen)));
+    let seen: Vec<Seen<'_>> = seen.map(|(target, seen)| (proxy.endpoint(target).0, seen)).collect();
+    let (last, advice) = (diagnosis::last_seen(&seen), diagnosis::advice(proxy.mesh, &seen, unready));
+    format!("{last} ({} looks); {advice}", gate.looks())
+}
+
+fn absent(now: Duration) -> Waited {
+    tracing::info!("no proxy has shown up within {}: going on without one", Spoken(now));
+    Waited::Over
+}
+
+/// One connection to each endpoint.
+struct Clients {
+    cheap: Option<Client>,
+    ready: Vec<Client>,
+}
+
+impl Clients {
+    fn new(proxy: &Proxy) -> Self {
+        let client = |address: &Address| Client::new(address.clone());
+        Self {
+            cheap: proxy.cheap.as_ref().map(|cheap| client(&cheap.address)),
+            ready: proxy.ready.iter().map(|ready| client(&ready.url.address)).collect(),
+        }
+    }
+
+    async fn look(&mut self, proxy: &Proxy, target: Target, until: Instant) -> Observation {
+        let (endpoint, expect) = proxy.endpoint(target);
+        let client = match (target, &mut self.cheap) {
+            (Target::Cheap, Some(cheap)) => cheap,
+            (Target::Cheap, None) => &mut self.ready[0],
+            (Target::Authority(index), _) => &mut self.ready[index],
+        };
+        envoy::decode(expect, client.get(&endpoint.path, until).await)
+    }
+
+    /// What Envoy's init manager waits for, where there is an Envoy to ask.
+    async fn unready_targets(&mut self, proxy: &Proxy) -> Vec<String> {
+        let Some(admin) = &proxy.admin else { return Vec::new() };
+        let until = Instant::now() + INIT_DUMP_TIMEOUT;
+        match Client::new(admin.address.clone()).get("/init_dump", until).await {
+            Ok(answer) if answer.status == 200 => envoy::unready_targets(&answer.body),
+            _ => Vec::new(),
+        }
+    }
+}

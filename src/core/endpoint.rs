@@ -1,0 +1,285 @@
+//! Where a request goes: a URL is text only in `cli`, from [`Endpoint`]'s `FromStr` on nobody sees a string.
+//!
+//! Owns the syntax and the question "is it in this pod"; must never resolve a name or open a socket.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// One HTTP resource: `http://127.0.0.1:15000/ready`, or `unix:/run/admin.sock:/ready` behind a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Who is asked.
+    pub address: Address,
+    /// Path and query as they go on the wire; starts with `/`, visible ASCII only.
+    pub path: String,
+}
+
+/// Who listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp {
+        /// On which host.
+        host: Host,
+        /// 1-65535.
+        port: u16,
+    },
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// The host of a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// `localhost`: 127.0.0.1 and `::1`, tried in that order, without DNS.
+    Localhost,
+    /// A literal address.
+    Ip(IpAddr),
+    /// A name that only a resolver knows; never in this pod.
+    Name(String),
+}
+
+/// Why a text is no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadEndpoint {
+    /// Neither `http://` nor `unix:`.
+    #[error("`{0}` is no URL that meshim speaks; write http://127.0.0.1:15000/path or unix:/path/admin.sock")]
+    Scheme(String),
+    /// TLS inside a pod is the mesh's business.
+    #[error("`{0}` asks for TLS, which meshim does not speak; a proxy's admin and readiness ports are plain http://")]
+    Tls(String),
+    /// Empty or malformed host.
+    #[error("`{0}` has no usable host; write 127.0.0.1, [::1] or localhost")]
+    Host(String),
+    /// Not 1-65535.
+    #[error("`{0}` has no usable port; write a number from 1 to 65535")]
+    Port(String),
+    /// Spaces, control characters, non-ASCII or a fragment in the path.
+    #[error("`{0}` has a character in its path that no request line can carry; percent-encode it")]
+    Path(String),
+    /// Empty or relative socket path.
+    #[error("`{0}` names no absolute socket path; write unix:/path/admin.sock")]
+    Socket(String),
+}
+
+impl Endpoint {
+    /// The same address, another path. `path` starts with `/` and is ours, not the user's.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        Self { address: self.address.clone(), path: path.to_owned() }
+    }
+
+    /// The path without its query.
+    #[must_use]
+    pub fn bare_path(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+}
+
+impl Address {
+    /// Is it certain, without DNS, that only this pod can answer?
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) | Self::Tcp { host: Host::Localhost, .. } => true,
+            Self::Tcp { host: Host::Ip(ip), .. } => ip.to_canonical().is_loopback(),
+            Self::Tcp { host: Host::Name(_), .. } => false,
+        }
+    }
+
+    /// The TCP addresses to try, in order. Empty for a name (ask a resolver) and for a Unix socket.
+    #[must_use]
+    pub fn socket_addresses(&self) -> Vec<SocketAddr> {
+        match self {
+            Self::Tcp { host: Host::Localhost, port } => {
+                vec![(Ipv4Addr::LOCALHOST, *port).into(), (Ipv6Addr::LOCALHOST, *port).into()]
+            }
+            Self::Tcp { host: Host::Ip(ip), port } => vec![(*ip, *port).into()],
+            Self::Tcp { host: Host::Name(_), .. } | Self::Unix(_) => Vec::new(),
+        }
+    }
+
+    /// The value of the `Host` header. Envoy answers 400 without one and accepts any.
+    #[must_use]
+    pub fn host_header(&self) -> String {
+        match self {
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = BadEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, BadEndpoint> {
+        if let Some(rest) = text.strip_prefix("unix:") {
+            return parse_unix(text, rest);
+        }
+        if text.starts_with("https://") {
+            return Err(BadEndpoint::Tls(text.to_owned()));
+        }
+        let Some(rest) = text.strip_prefix("http://") else {
+            return Err(BadEndpoint::Scheme(text.to_owned()));
+        };
+        let (authority, path) = match rest.find(['/', '?', '#']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/"),
+        };
+        let address = parse_authority(text, authority)?;
+        let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
+        checked(text, address, path)
+    }
+}
+
+/// `unix:/path/admin.sock`, `unix:///path/admin.sock`, and either with `:/path` of the request behind it.
+fn parse_unix(text: &str, rest: &str) -> Result<Endpoint, BadEndpoint> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (socket, path) = match rest.split_once(":/") {
+        Some((socket, path)) => (socket, format!("/{path}")),
+        None => (rest, "/".to_owned()),
+    };
+    if !socket.starts_with('/') || socket.len() < 2 {
+        return Err(BadEndpoint::Socket(text.to_owned()));
+    }
+    checked(text, Address::Unix(PathBuf::from(socket)), path)
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`; port 80 where none is given.
+fn parse_authority(text: &str, authority: &str) -> Result<Address, BadEndpoint> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let port = match port.map(str::parse) {
+        None => 80,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => return Err(BadEndpoint::Port(text.to_owned())),
+    };
+    let bad_host = || BadEndpoint::Host(text.to_owned());
+    let host = if let Some(v6) = host.strip_prefix('[') {
+        let v6: Ipv6Addr = v6.strip_suffix(']').and_then(|v6| v6.parse().ok()).ok_or_else(bad_host)?;
+        Host::Ip(v6.into())
+    } else if host.eq_ignore_ascii_case("localhost") {
+        Host::Localhost
+    } else if let Ok(v4) = host.parse::<Ipv4Addr>() {
+        Host::Ip(v4.into())
+    } else if is_name(host) {
+        Host::Name(host.to_owned())
+    } else {
+        return Err(bad_host());
+    };
+    Ok(Address::Tcp { host, port })
+}
+
+/// Letters, digits, hyphens and dots: also what keeps a Host header from being broken up.
+fn is_name(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+fn checked(text: &str, address: Address, path: String) -> Result<Endpoint, BadEndpoint> {
+    if path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        Ok(Endpoint { address, path })
+    } else {
+        Err(BadEndpoint::Path(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Address::Unix(_) => write!(f, "{}:{}", self.address, self.path),
+            Address::Tcp { .. } => write!(f, "{}{}", self.address, self.path),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Localhost => f.write_str("localhost"),
+            Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Endpoint {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn urls_read_back_as_they_were_typed() {
+        for text in [
+            "http://127.0.0.1:15000/ready",
+            "http://localhost:15021/healthz/ready",
+            "http://[::1]:9901/ready?x=1&y=%20",
+            "http://proxy.example:80/",
+            "unix:/run/admin.sock:/ready",
+        ] {
+            assert_eq!(read(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_gets_its_default() {
+        assert_eq!(read("http://127.0.0.1").to_string(), "http://127.0.0.1:80/");
+        assert_eq!(read("http://[::1]/x").to_string(), "http://[::1]:80/x");
+        assert_eq!(read("http://localhost:1?q").to_string(), "http://localhost:1/?q");
+        assert_eq!(read("unix:///run/a.sock").to_string(), "unix:/run/a.sock:/");
+        assert_eq!(read("http://LOCALHOST:1").address, Address::Tcp { host: Host::Localhost, port: 1 });
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        type Error = fn(String) -> BadEndpoint;
+        let table: [(&str, Error); 15] = [
+            ("", BadEndpoint::Scheme),
+            ("127.0.0.1:15000", BadEndpoint::Scheme),
+            ("HTTP//x", BadEndpoint::Scheme),
+            ("https://127.0.0.1:1", BadEndpoint::Tls),
+            ("http://", BadEndpoint::Host),
+            ("http://:80", BadEndpoint::Host),
+            ("http://user@127.0.0.1:80", BadEndpoint::Host),
+            ("http://::1:80", BadEndpoint::Host),
+            ("http://[::1", BadEndpoint::Host),
+            ("http://127.0.0.1:0/", BadEndpoint::Port),
+            ("http://127.0.0.1:65536/", BadEndpoint::Port),
+            ("http://127.0.0.1:80/a b", BadEndpoint::Path),
+            ("http://127.0.0.1:80/a#b", BadEndpoint::Path),
+            ("http://127.0.0.1:80/\r\nX: y", BadEndpoint::Path),
+            ("unix:admin.sock", BadEndpoint::Socket),
+        ];
+        for (text, error) in table {
+            assert_eq!(text.parse::<Endpoint>(), Err(error(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_certainly_in_this_pod_is_local() {
+        for text in
+            ["http://127.8.9.1:1", "http://[::1]:1", "http://[::ffff:127.0.0.1]:1", "http://localhost", "unix:/a"]
+        {
+            assert!(read(text).address.is_local(), "{text}");
+        }
+        for text in ["http://10.0.0.1", "http://0.0.0.0", "http://[::]", "http://localhost.evil", "http://127.1"] {
+            assert!(!read(text).address.is_local(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Pure decisions: no clock, no environment, no file descriptor, nothing async.
+//!
+//! Time comes in as an argument, bytes come in as arguments, and what is to be done goes out as a value.
+
+pub mod diagnosis;
+pub mod duration;
+pub mod endpoint;
+pub mod envoy;
+pub mod exit;
+pub mod findings;
+pub mod mesh;
+pub mod pacing;
+pub mod proxy;
+pub mod ready;
+pub mod signal;

@@ -1,0 +1,167 @@
+//! Which endpoints of one proxy are asked: the mesh's profile, changed by the URLs that the user gave.
+//!
+//! Owns the rules of how the two combine; must never ask anybody.
+
+use crate::core::endpoint::{Address, Endpoint};
+use crate::core::envoy::Expect;
+use crate::core::mesh::{Mesh, Ready};
+use crate::core::ready::{Shape, Target};
+
+/// Istio's readiness port (`status/server.go`): only the authority of a sidecar listens there.
+const ISTIO_READY_PORT: u16 = 15021;
+
+/// One proxy as this run sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Whose proxy it is.
+    pub mesh: Mesh,
+    /// Envoy's admin API, where there is one to ask.
+    pub admin: Option<Endpoint>,
+    /// The admin API's `/ready`, where that is not the authority itself.
+    pub cheap: Option<Endpoint>,
+    /// The authorities, in the order to try.
+    pub ready: Vec<Ready<Endpoint>>,
+}
+
+/// What the user said about the proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `--mesh`, unless it is `auto`.
+    pub mesh: Option<Mesh>,
+    /// `--admin-url`.
+    pub admin: Option<Endpoint>,
+    /// `--ready-url`.
+    pub ready: Option<Endpoint>,
+}
+
+impl Proxy {
+    /// The proxy of a mesh with nothing changed.
+    #[must_use]
+    pub fn of(mesh: Mesh) -> Self {
+        Self::build(mesh, mesh.admin(), mesh.ready())
+    }
+
+    /// The proxy that the user described; `None` where it is left to detection.
+    #[must_use]
+    pub fn given(given: &Given) -> Option<Self> {
+        let mesh = match given.mesh {
+            Some(mesh) => mesh,
+            None if given.ready.as_ref().is_some_and(is_istios) => Mesh::Istio,
+            None if given.admin.is_some() || given.ready.is_some() => Mesh::Envoy,
+            None => return None,
+        };
+        let own_ready = mesh.ready();
+        let ready = match (&given.ready, &given.admin) {
+            (Some(url), _) => vec![Ready { url: url.clone(), expect: expectation(url) }],
+            // Where Envoy's own word is the authority, it moves with the admin API.
+            (None, Some(admin)) if own_ready.iter().any(|ready| ready.expect == Expect::EnvoyReady) => {
+                vec![Ready { url: admin.at("/ready"), expect: Expect::EnvoyReady }]
+            }
+            _ => own_ready,
+        };
+        let admin = given.admin.clone().or_else(|| match (&given.ready, given.mesh) {
+            // `--ready-url http://127.0.0.1:9901/server_info` alone: the cheap look is on the same server.
+            (Some(url), _) if expectation(url) == Expect::ServerInfo => Some(url.at("/")),
+            // A readiness URL alone says nothing about where an admin API would be.
+            (Some(_), None) if mesh == Mesh::Envoy => None,
+            _ => mesh.admin(),
+        });
+        Some(Self::build(mesh, admin, ready))
+    }
+
+    fn build(mesh: Mesh, admin: Option<Endpoint>, ready: Vec<Ready<Endpoint>>) -> Self {
+        let cheap = admin.as_ref().map(|admin| admin.at("/ready"));
+        let cheap = cheap.filter(|cheap| !ready.iter().any(|ready| ready.url == *cheap));
+        Self { mesh, admin, cheap, ready }
+    }
+
+    /// What the pacing needs to know; `guessed` where the mesh was learnt from listening ports.
+    #[must_use]
+    pub fn shape(&self, guessed: bool) -> Shape {
+        let same_server = match (&self.cheap, self.ready.as_slice()) {
+            (Some(cheap), [only]) => only.expect == Expect::ServerInfo && only.url.address == cheap.address,
+            _ => false,
+        };
+        Shape { cheap: self.cheap.is_some(), authorities: self.ready.len(), same_server, guessed }
+    }
+
+    /// Where a target of the pacing is, and what it says when the proxy is ready.
+    #[must_use]
+    pub fn endpoint(&self, target: Target) -> (&Endpoint, Expect) {
+        match (target, &self.cheap) {
+            (Target::Cheap, Some(cheap)) => (cheap, Expect::EnvoyReady),
+            (Target::Cheap, None) => (&self.ready[0].url, self.ready[0].expect),
+            (Target::Authority(index), _) => (&self.ready[index].url, self.ready[index].expect),
+        }
+    }
+}
+
+fn is_istios(url: &Endpoint) -> bool {
+    matches!(url.address, Address::Tcp { port: ISTIO_READY_PORT, .. })
+}
+
+/// A URL of the user's own means ready by its 200, but for Envoy's `/server_info`, which is always 200.
+fn expectation(url: &Endpoint) -> Expect {
+    if url.bare_path().ends_with("/server_info") { Expect::ServerInfo } else { Expect::Ok }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(mesh: Option<Mesh>, admin: &str, ready: &str) -> Given {
+        Given { mesh, admin: admin.parse().ok(), ready: ready.parse().ok() }
+    }
+
+    /// The proxy as text: mesh, cheap look, authorities.
+    fn described(given: &Given) -> (Mesh, String, Vec<String>) {
+        let proxy = Proxy::given(given).unwrap();
+        let cheap = proxy.cheap.map_or_else(String::new, |url| url.to_string());
+        (proxy.mesh, cheap, proxy.ready.iter().map(|ready| ready.url.to_string()).collect())
+    }
+
+    fn expected(mesh: Mesh, cheap: &str, ready: &[&str]) -> (Mesh, String, Vec<String>) {
+        (mesh, cheap.to_owned(), ready.iter().map(|url| (*url).to_owned()).collect())
+    }
+
+    #[test]
+    fn nothing_given_is_left_to_detection() {
+        assert_eq!(Proxy::given(&Given::default()), None);
+    }
+
+    #[test]
+    fn the_profile_and_the_users_urls_combine() {
+        let (istio_cheap, istio_ready) = ("http://localhost:15000/ready", "http://localhost:15021/healthz/ready");
+        let (at, its_ready) = ("http://127.0.0.1:7000", "http://127.0.0.1:7000/ready");
+        let (own, info) = ("http://127.0.0.1:8000/up", "http://127.0.0.1:8000/server_info");
+        let table = [
+            (given(Some(Mesh::Istio), "", ""), expected(Mesh::Istio, istio_cheap, &[istio_ready])),
+            (given(Some(Mesh::Istio), at, ""), expected(Mesh::Istio, its_ready, &[istio_ready])),
+            (given(Some(Mesh::Istio), "", own), expected(Mesh::Istio, istio_cheap, &[own])),
+            (given(None, "", istio_ready), expected(Mesh::Istio, istio_cheap, &[istio_ready])),
+            (given(None, at, ""), expected(Mesh::Envoy, "", &[its_ready])),
+            (given(None, at, own), expected(Mesh::Envoy, its_ready, &[own])),
+            (given(None, "", own), expected(Mesh::Envoy, "", &[own])),
+            (given(None, "", info), expected(Mesh::Envoy, "http://127.0.0.1:8000/ready", &[info])),
+            (given(Some(Mesh::Consul), at, ""), expected(Mesh::Consul, "", &[its_ready])),
+            (given(Some(Mesh::Kuma), "unix:/run/a.sock", ""), expected(Mesh::Kuma, "", &["unix:/run/a.sock:/ready"])),
+            (
+                given(Some(Mesh::Kuma), "", ""),
+                expected(Mesh::Kuma, "", &["http://localhost:9902/ready", "http://localhost:9901/ready"]),
+            ),
+            (given(Some(Mesh::Linkerd), "", ""), expected(Mesh::Linkerd, "", &["http://localhost:4191/ready"])),
+        ];
+        for (given, expected) in table {
+            assert_eq!(described(&given), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_server_info_of_the_same_admin_api_is_spared() {
+        let same = |admin, ready| Proxy::given(&given(None, admin, ready)).unwrap().shape(false).same_server;
+        assert!(same("", "http://127.0.0.1:8000/server_info"));
+        assert!(same("http://127.0.0.1:8000", "http://127.0.0.1:8000/server_info?x"));
+        assert!(!same("http://127.0.0.1:7000", "http://127.0.0.1:8000/server_info"));
+        assert!(!same("http://127.0.0.1:7000", "http://127.0.0.1:7000/up"));
+    }
+}

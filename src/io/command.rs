@@ -1,0 +1,169 @@
+//! The command: where it is, and whether the kernel could start it. Asked before the wait, so that a typing
+//! error in a manifest shows at once and not two minutes later.
+//!
+//! Owns the look-up and the reading of the file's head; must never start anything.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+
+/// Where `execvp` looks without a PATH (musl: `src/process/execvp.c`).
+const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
+
+/// How much of a file is read to see what would run it: the kernel's own bound for a `#!` line is 256 bytes.
+const HEAD: u64 = 4096;
+
+/// Why a command cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCommand {
+    /// No such file.
+    #[error("the command {0} was not found{1}; check the image and the manifest's command")]
+    NotFound(String, String),
+    /// There, but not a file that this user may execute.
+    #[error("the command {0} cannot be executed: {1}")]
+    NotExecutable(PathBuf, String),
+    /// There, but what would run it is missing: the kernel's "no such file or directory" for a file that exists.
+    #[error(
+        "the command {0} cannot be executed: it needs {1}, which is not in this image; use an image that has it, \
+         or a statically linked build"
+    )]
+    NoInterpreter(PathBuf, String),
+}
+
+/// The file that `name` means: itself where it has a slash, else the first executable in PATH.
+///
+/// # Errors
+/// [`BadCommand`]: nothing there, or nothing that could run.
+pub fn find(name: &OsStr) -> Result<PathBuf, BadCommand> {
+    if name.as_bytes().contains(&b'/') {
+        let path = PathBuf::from(name);
+        return executable(&path).and(runnable(path));
+    }
+    let shown = || name.display().to_string();
+    let variable = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    if name.is_empty() {
+        return Err(BadCommand::NotFound("``".to_owned(), String::new()));
+    }
+    let mut refused = None;
+    for directory in env::split_paths(&variable) {
+        // An empty entry is the current directory, as execvp has it.
+        let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
+        let path = directory.join(name);
+        match executable(&path) {
+            Ok(()) => return runnable(path),
+            Err(BadCommand::NotFound(..)) => {}
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| BadCommand::NotFound(shown(), format!(" in PATH ({})", variable.display()))))
+}
+
+/// Is there a file that our effective ids may execute?
+fn executable(path: &Path) -> Result<(), BadCommand> {
+    let refuse = |why: &str| BadCommand::NotExecutable(path.to_owned(), why.to_owned());
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(refuse("permission denied on a directory of its path"));
+        }
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return Err(refuse(&error.to_string())),
+        Err(_) => return Err(BadCommand::NotFound(path.display().to_string(), String::new())),
+    };
+    if metadata.is_dir() {
+        return Err(refuse("it is a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(refuse("it is not a regular file"));
+    }
+    faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
+        .map_err(|_| refuse("this user may not execute it; chmod +x it in the image"))
+}
+
+/// Is what the kernel needs to run it there, too? A file that cannot be read is left to the kernel.
+fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
+    let mut head = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let Some(interpreter) = read.ok().and_then(|_| interpreter(&head)) else { return Ok(path) };
+    if Path::new(&interpreter).exists() {
+        Ok(path)
+    } else {
+        Err(BadCommand::NoInterpreter(path, interpreter.display().to_string()))
+    }
+}
+
+/// The program behind `#!`, or the dynamic loader that an ELF file names; `None` where nothing else is needed.
+fn interpreter(head: &[u8]) -> Option<OsString> {
+    let bytes = if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii();
+        line.split(u8::is_ascii_whitespace).next()?.to_vec()
+    } else {
+        elf_interpreter(head)?
+    };
+    (!bytes.is_empty()).then(|| OsString::from_vec(bytes))
+}
+
+/// `PT_INTERP` of a 64-bit little-endian ELF file (`elf(5)`), as both of our architectures have it.
+fn elf_interpreter(head: &[u8]) -> Option<Vec<u8>> {
+    const PT_INTERP: u64 = 3;
+    let number = |at: usize, length: usize| {
+        let bytes = head.get(at..at.checked_add(length)?)?;
+        Some(bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let usize_at = |at, length| usize::try_from(number(at, length)?).ok();
+    if !head.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let (table, size, count) = (usize_at(32, 8)?, usize_at(54, 2)?, usize_at(56, 2)?);
+    let program_header = (0..count).map(|index| table.saturating_add(index * size));
+    let interp = program_header.into_iter().find(|at| number(*at, 4) == Some(PT_INTERP))?;
+    let (offset, length) = (usize_at(interp + 8, 8)?, usize_at(interp + 32, 8)?);
+    let path = head.get(offset..offset.checked_add(length)?)?;
+    Some(path.strip_suffix(b"\0").unwrap_or(path).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreter_of_a_script_is_what_follows_the_two_characters() {
+        let table: [(&[u8], Option<&str>); 6] = [
+            (b"#!/bin/sh\necho", Some("/bin/sh")),
+            (b"#! /usr/bin/env bash -e\n", Some("/usr/bin/env")),
+            (b"#!/bin/sh", Some("/bin/sh")),
+            (b"#!\n", None),
+            (b"echo", None),
+            (b"", None),
+        ];
+        for (head, expected) in table {
+            assert_eq!(interpreter(head), expected.map(OsString::from), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_dynamic_program_names_its_loader_and_garbage_names_none() {
+        let own = std::fs::read("/proc/self/exe").unwrap();
+        let loader = interpreter(&own[..4096]).expect("test programs are dynamic");
+        assert!(Path::new(&loader).exists(), "{}", loader.display());
+        for cut in [4, 16, 60, 64, 70, 130] {
+            let _ = interpreter(&own[..cut]);
+        }
+        assert_eq!(interpreter(&[b"\x7fELF\x02\x01".as_slice(), &[0xff; 200]].concat()), None);
+    }
+
+    #[test]
+    fn a_command_is_found_in_path_or_by_its_slash() {
+        assert!(find(OsStr::new("sh")).unwrap().is_absolute());
+        assert!(matches!(find(OsStr::new("no-such-command")), Err(BadCommand::NotFound(..))));
+        assert!(matches!(find(OsStr::new("")), Err(BadCommand::NotFound(..))));
+        assert!(matches!(find(OsStr::new("/no/such")), Err(BadCommand::NotFound(..))));
+        assert!(matches!(find(OsStr::new("/tmp")), Err(BadCommand::NotExecutable(..))));
+        assert!(matches!(find(OsStr::new("/etc/passwd")), Err(BadCommand::NotExecutable(..))));
+    }
+}

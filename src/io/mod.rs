@@ -1,0 +1,10 @@
+//! The world: sockets, processes, signals, `/proc`, files. Each module owns one part of it and decides nothing.
+
+pub mod command;
+pub mod files;
+pub mod http;
+pub mod identity;
+pub mod log;
+pub mod process;
+pub mod signals;
+pub mod sockets;
