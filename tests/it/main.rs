@@ -1,5 +1,6 @@
 //! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it links once.
 
+mod exec;
 mod real_envoy;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
