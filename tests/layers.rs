@@ -34,16 +34,18 @@ fn sources() -> Vec<(String, Vec<String>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
     while let Some(folder) = folders.pop() {
-        let entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let entries: Vec<PathBuf> =
+            fs::read_dir(folder).expect("a folder of ours").map(|entry| entry.expect("readable").path()).collect();
         for path in entries {
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("a source is text");
             let code = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
             let code = code.filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect();
-            sources.push((path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), code));
+            let name = path.strip_prefix(&root).expect("below src");
+            sources.push((name.display().to_string(), code));
         }
     }
     assert!(sources.len() > 20, "the sources were not found");
@@ -51,7 +53,7 @@ fn sources() -> Vec<(String, Vec<String>)> {
 }
 
 fn part_of(file: &str) -> &str {
-    file.split(['/', '.']).next().unwrap()
+    file.split(['/', '.']).next().expect("split gives one part at least")
 }
 
 /// Does the line name this path, as a word of its own?
@@ -71,7 +73,8 @@ fn arrows_point_down() {
         let (_, allowed) = ALLOWED.iter().find(|(name, _)| *name == part).unwrap_or_else(|| panic!("{file}: no layer"));
         for line in code {
             for path in line.split("crate::").skip(1).chain(line.split("meshim::").skip(1)) {
-                let used = path.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap();
+                let used =
+                    path.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default();
                 let is_part = ALLOWED.iter().any(|(name, _)| *name == used);
                 if !is_part || (used != part && !allowed.contains(&used)) {
                     wrong.push(format!("{file}: {}", line.trim()));
