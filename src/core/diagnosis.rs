@@ -13,7 +13,7 @@ pub type Seen<'a> = (&'a Endpoint, &'a Observation);
 #[must_use]
 pub fn last_seen(seen: &[Seen<'_>]) -> String {
     let each: Vec<String> = seen.iter().map(|(endpoint, seen)| format!("{endpoint}: {seen}")).collect();
-    if each.is_empty() { "nothing was looked at".to_owned() } else { each.join(", ") }
+    if each.is_empty() { "no look has been answered yet".to_owned() } else { each.join(", ") }
 }
 
 /// The likely cause and the remedy, as a clause. `unready` are Envoy's own init targets, where it could be asked.
@@ -27,6 +27,9 @@ pub fn advice(mesh: Mesh, seen: &[Seen<'_>], unready: &[String]) -> String {
     let all = |is: fn(&Observation) -> bool| seen.iter().all(|(_, seen)| is(seen));
     let any = |is: fn(&Observation) -> bool| seen.iter().any(|(_, seen)| is(seen));
 
+    if seen.is_empty() {
+        return "it is too early to say why".to_owned();
+    }
     if all(|seen| matches!(seen, Observation::Failed(Fault::Refused))) {
         let neighbour = neighbour(seen);
         return format!("nobody listens there: is the {mesh} sidecar injected and running?{neighbour}");
@@ -144,6 +147,11 @@ mod tests {
             let text = say(Mesh::Istio, &seen, &["LDS", "CDS"]);
             assert!(text.contains(cause), "{text}");
         }
+    }
+
+    #[test]
+    fn before_the_first_answer_nothing_is_blamed() {
+        assert_eq!(say(Mesh::Istio, &[], &[]), "no look has been answered yet; it is too early to say why");
     }
 
     #[test]
