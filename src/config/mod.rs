@@ -9,7 +9,7 @@ mod wait;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use self::reader::Reader;
@@ -122,7 +122,8 @@ pub fn load(args: Vec<OsString>) -> (Report, Result<Job, Failure>) {
             (Report::default(), Ok(Job::Print(error.render().to_string())))
         }
         Err(error) => {
-            let partly = clap.ignore_errors(true).try_get_matches_from(args).ok();
+            let clap = clap.ignore_errors(true).mut_subcommands(|sub| sub.ignore_errors(true));
+            let partly = clap.try_get_matches_from(args).ok();
             let report = partly.map(|matches| read(&matches).0).unwrap_or_default();
             (report, Err(Failure::new(Exit::Failed, usage_sentence(&error))))
         }
@@ -141,11 +142,20 @@ fn command() -> Command {
 
 /// clap's message of several paragraphs as one sentence.
 fn usage_sentence(error: &clap::Error) -> String {
+    const FORM: &str = "the command goes behind two dashes: meshim [OPTIONS] -- COMMAND [ARG]...";
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        return format!("no command was given; {FORM}");
+    }
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    // The tip to write `-- --option` would hand it to the application.
+    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
     let said = said.join("; ");
-    format!("{}; see meshim --help", said.strip_prefix("error: ").unwrap_or(&said))
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if !word.starts_with('-') => format!("{said}; {FORM}"),
+        _ => format!("{said}; see meshim --help"),
+    }
 }
 
 fn read(matches: &ArgMatches) -> (Report, Result<Job, Failure>) {
@@ -224,8 +234,8 @@ mod tests {
     fn what_follows_the_two_dashes_is_the_applications() {
         let Ok(Job::Run(run)) = loaded(&["--", "app", "--timeout", "x", "--", "-h"]) else { panic!() };
         assert_eq!(run.command, ["app", "--timeout", "x", "--", "-h"]);
-        assert!(loaded(&["app"]).unwrap_err().contains("'app'"));
-        assert!(loaded(&[]).is_err());
+        assert!(loaded(&["app"]).unwrap_err().contains("'app' found; the command goes behind two dashes"));
+        assert!(loaded(&[]).unwrap_err().contains("no command was given"));
     }
 
     #[test]
