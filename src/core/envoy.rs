@@ -26,7 +26,7 @@ pub enum Fault {
     /// Connected, or connecting, and no complete answer by the look's deadline.
     #[error("no answer in time")]
     Silent,
-    /// The socket cannot be reached for another reason: permission, route, no such name.
+    /// The socket cannot be reached for another reason: permission, no route.
     #[error("cannot connect: {0}")]
     Unreachable(String),
     /// Bytes that are no HTTP/1.1, a connection closed too early, a body past its bound.

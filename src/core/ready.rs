@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::core::envoy::Observation;
 use crate::core::pacing::{LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause};
 
-/// Each failed look at Istio's authority makes the agent log a warning: at most two a second.
+/// How often the authority is looked at while the admin API, which comes up first, tells nothing: it may be locked
+/// or at another address. Each failed look at Istio's authority makes the agent log a warning: at most two a second.
 const AUTHORITY_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often the authority is looked at although the admin API, which is far cheaper, says not LIVE.
@@ -175,7 +176,8 @@ impl Gate {
             (_, Some(live)) => at + pause.max(at.saturating_sub(live) / SHARE_OF_PROXY).min(LONGEST_PAUSE),
             (Some(Observation::NotReady { .. }), _) if self.shape.same_server => Duration::MAX,
             (Some(Observation::NotReady { .. }), _) => at + SECOND_OPINION_PAUSE,
-            (Some(_), _) if failed => at + pause.max(AUTHORITY_PAUSE),
+            (Some(_), _) if last.is_none() => at,
+            (Some(_), _) => at + pause.max(AUTHORITY_PAUSE),
             // Nobody there: the address of the mesh's other versions is asked at once.
             _ if self.current > 0 && !failed => at,
             _ => at + pause,

@@ -12,7 +12,7 @@ use crate::io::sockets;
 #[must_use]
 pub fn identity(mesh: Mesh) -> Identity {
     // Where /proc/net cannot be read, the profile's ids are judged alone.
-    let listening = sockets::listening().unwrap_or_default();
+    let listening = if mesh.profile().uid.is_some() { sockets::listening().unwrap_or_default() } else { Vec::new() };
     let owned = |listener: &&sockets::Listener| mesh.profile().owned_ports.contains(&listener.address.port());
     Identity {
         uid: geteuid().as_raw(),

@@ -1,6 +1,7 @@
 //! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it links once.
 
 mod auto;
+mod exec;
 mod faults;
 mod identity;
 mod real_envoy;
