@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, reason = "that rule is for meshim; a test reaps what it started")]
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::directory::Directory;
 use super::process::Process;
-use super::shared::poll;
+use super::shared::{DEADLINE, poll};
 
 /// Versions and the SHA-256 of their wheels, for `x86_64` and `aarch64`.
 const VERSIONS: [(&str, [&str; 2]); 5] = [
@@ -177,21 +179,25 @@ impl Bootstrap {
     /// Configured by an xDS server over REST on this port of 127.0.0.1, for whose first answer it waits for ever,
     /// as Istio's does (`envoy_bootstrap.json`: `initial_fetch_timeout: 0s`).
     pub(crate) fn following(self, port: u16) -> Self {
-        let source = json!({
-            "resource_api_version": "V3",
-            "initial_fetch_timeout": "0s",
-            "api_config_source": {
-                "api_type": "REST",
-                "transport_api_version": "V3",
-                "cluster_names": ["xds"],
-                "refresh_delay": "3600s",
-                "request_timeout": "3600s",
-            },
-        });
         let mut bootstrap = self.cluster(cluster_to("xds", port));
-        bootstrap.0["dynamic_resources"] = json!({ "cds_config": source, "lds_config": source });
+        bootstrap.0["dynamic_resources"] = json!({ "cds_config": rest_source(), "lds_config": rest_source() });
         bootstrap
     }
+}
+
+/// The xDS server of [`Bootstrap::following`], as a `config_source`; asked once, and listened to for an hour.
+pub(crate) fn rest_source() -> Value {
+    json!({
+        "resource_api_version": "V3",
+        "initial_fetch_timeout": "0s",
+        "api_config_source": {
+            "api_type": "REST",
+            "transport_api_version": "V3",
+            "cluster_names": ["xds"],
+            "refresh_delay": "3600s",
+            "request_timeout": "3600s",
+        },
+    })
 }
 
 /// A static cluster of one server on this port of 127.0.0.1.
@@ -224,6 +230,7 @@ impl Envoy {
         command.arg("--config-path").arg(config).arg("--log-path").arg(directory.join("log"));
         command.arg("--admin-address-path").arg(directory.join("admin"));
         command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info"]);
+        command.args(["--file-flush-interval-msec", "20"]);
         Self { process: Process::spawn(command.current_dir(directory.path())), directory }
     }
 
@@ -238,6 +245,22 @@ impl Envoy {
         format!("http://{}", address.trim())
     }
 
+    /// Asks its admin API, whose address is an IP address: status and body.
+    pub(crate) fn asks(&self, method: &str, target: &str) -> (u16, String) {
+        let url = self.admin_url();
+        let address = url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("it is no zero");
+        write!(stream, "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            .expect("it reads requests");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{method} {target}: {error}"));
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("Envoy answers with a head");
+        let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("Envoy answers with a status");
+        (status, dechunked(body))
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> nix::unistd::Pid {
         self.process.pid()
@@ -247,4 +270,15 @@ impl Envoy {
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
+}
+
+/// All of Envoy's admin API answers in chunks: a length in hexadecimal, a line's end, so many bytes, a line's end.
+fn dechunked(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a chunk begins with its length");
+        text += &rest[..length];
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    text
 }
