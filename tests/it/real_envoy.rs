@@ -125,7 +125,7 @@ fn a_timeout_says_what_envoy_still_waits_for() {
     for (envoy, target) in table {
         let initializing = || (envoy.asks("GET", "/ready").1 == "INITIALIZING\n").then_some(());
         assert!(poll(initializing).is_some(), "{}", envoy.log());
-        let options = ["--admin-url", &envoy.admin_url(), "--timeout=200ms"];
+        let options = ["--admin-url", &envoy.admin_url(), "--timeout=300ms"];
         let ended = Meshim::does("wait").with(options).run().expect_code(1);
         ended.expect_stderr(&["Envoy is INITIALIZING and waits for ", target]);
     }
