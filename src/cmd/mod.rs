@@ -2,7 +2,11 @@
 //!
 //! Here a job becomes an [`Exit`], and a failure is told: on stderr and in the termination log.
 
+pub mod drain;
+mod facts;
+pub mod quit;
 pub mod run;
+mod supervise;
 pub mod wait;
 
 use std::ffi::OsString;
@@ -35,6 +39,8 @@ fn perform(job: Job) -> Result<Exit, Failure> {
     match job {
         Job::Run(run) => run::run(&run),
         Job::Wait(wait) => wait::wait(&wait),
+        Job::Drain(drain) => drain::drain(&drain),
+        Job::Quit(quit) => quit::quit(&quit),
         Job::Print(text) => print(&text),
     }
 }

@@ -31,8 +31,8 @@ const INIT_DUMP_TIMEOUT: Duration = Duration::from_millis(500);
 pub fn wait(settings: &Wait) -> Result<Exit, Failure> {
     block_on(async {
         let mut stop = register_signals()?;
-        match until_ready(settings, &mut stop, |_| Ok(())).await? {
-            Waited::Over => Ok(Exit::Yes),
+        match until_ready(settings, &mut stop, &mut None, |_| Ok(())).await? {
+            Waited::Ready | Waited::WithoutProxy => Ok(Exit::Yes),
             Waited::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
         }
     })
@@ -47,16 +47,20 @@ pub(super) fn register_signals() -> Result<StopSignals, Failure> {
 /// How the waiting ended.
 #[derive(Debug)]
 pub(super) enum Waited {
-    /// The proxy is ready, or there is none to wait for.
-    Over,
+    /// The proxy is ready.
+    Ready,
+    /// There is none to wait for.
+    WithoutProxy,
     /// Not ready in time; why, in a sentence.
     TimedOut(String),
 }
 
 /// Waits until the proxy is ready. `known` is called as soon as the mesh is known, before the first look at it.
+/// `beside` is the proxy as far as one has been found, also where the wait fails.
 pub(super) async fn until_ready(
     settings: &Wait,
     stop: &mut StopSignals,
+    beside: &mut Option<Proxy>,
     mut known: impl FnMut(Mesh) -> Result<(), Failure>,
 ) -> Result<Waited, Failure> {
     let began = Instant::now();
@@ -69,13 +73,19 @@ pub(super) async fn until_ready(
                 Found::Over(end) => return Ok(end),
             },
         };
+        *beside = Some(proxy.clone());
         known(proxy.mesh)?;
         if proxy.ready.is_empty() {
             tracing::debug!("no proxy to wait for mesh={}", proxy.mesh);
-            return Ok(Waited::Over);
+            *beside = None;
+            return Ok(Waited::WithoutProxy);
         }
-        if let Some(waited) = waiter.watch(&proxy, guessed).await? {
-            return Ok(waited);
+        let end = waiter.watch(&proxy, guessed).await?;
+        if matches!(end, None | Some(Waited::WithoutProxy)) {
+            *beside = None;
+        }
+        if let Some(end) = end {
+            return Ok(end);
         }
     }
 }
@@ -117,7 +127,7 @@ impl Waiter<'_> {
                 Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
                 Detected::Ambient => {
                     tracing::info!("this pod is in an ambient mesh: there is no sidecar to wait for");
-                    return Ok(Found::Over(Waited::Over));
+                    return Ok(Found::Over(Waited::WithoutProxy));
                 }
                 Detected::Nothing => {}
             }
@@ -181,7 +191,7 @@ impl Waiter<'_> {
         match verdict {
             Verdict::Ready => {
                 tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = gate.looks(), "the proxy is ready");
-                Some(Waited::Over)
+                Some(Waited::Ready)
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
@@ -239,7 +249,7 @@ fn other_than(mesh: Mesh) -> Option<Mesh> {
 
 fn absent(now: Duration) -> Waited {
     tracing::info!("no proxy has shown up within {}: going on without one", Spoken(now));
-    Waited::Over
+    Waited::WithoutProxy
 }
 
 /// One connection to each endpoint.

@@ -4,6 +4,7 @@
 //! it came from and what would be right.
 
 mod reader;
+mod supervise;
 mod wait;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use self::reader::Reader;
+pub use self::supervise::{Drain, Quit, Supervise};
 use crate::cli::{Cli, ReportArgs, RunArgs, Sub};
 use crate::core::exit::{Exit, Failure};
 use crate::core::pacing::Limits;
@@ -25,6 +27,10 @@ pub enum Job {
     Run(Run),
     /// Wait for the proxy, nothing else.
     Wait(Wait),
+    /// Drain, then return.
+    Drain(Drain),
+    /// Ask the proxy to end.
+    Quit(Quit),
     /// Print this text on stdout (`--help`, `--version`).
     Print(String),
 }
@@ -38,6 +44,8 @@ pub struct Run {
     pub on_timeout: OnTimeout,
     /// What an error finding does.
     pub check: Enforcement,
+    /// Staying as the command's parent; `None` is becoming it.
+    pub supervise: Option<Supervise>,
     /// The command and its arguments, byte for byte; never empty.
     pub command: Vec<OsString>,
 }
@@ -170,6 +178,8 @@ fn read(matches: &ArgMatches) -> (Report, Result<Job, Failure>) {
     let (report, job) = match &cli.subcommand {
         None => (reader.report(&cli.run.report), reader.run(cli.run).map(Job::Run)),
         Some(Sub::Wait(args)) => (reader.report(&args.report), reader.wait(&args.wait).map(Job::Wait)),
+        Some(Sub::Drain(args)) => (reader.report(&args.report), reader.drain(args).map(Job::Drain)),
+        Some(Sub::Quit(args)) => (reader.report(&args.report), reader.quit(args).map(Job::Quit)),
     };
     (report, reader.finish(job))
 }
@@ -193,11 +203,12 @@ impl Reader<'_> {
             self.choice("on_timeout", &args.on_timeout, &[("fail", OnTimeout::Fail), ("start", OnTimeout::Start)]);
         let modes = [("enforce", Enforcement::Enforce), ("warn", Enforcement::Warn), ("off", Enforcement::Off)];
         let check = self.choice("check", &args.check, &modes);
-        let (wait, on_timeout, check) = (wait?, on_timeout?, check?);
+        let supervise = self.supervise(&args);
+        let (wait, on_timeout, check, supervise) = (wait?, on_timeout?, check?, supervise?);
         if on_timeout == OnTimeout::Start && wait.limits.timeout.is_none() {
             self.problem("on_timeout", "`start` never happens with --timeout 0, which waits for ever; set a timeout");
         }
-        Some(Run { wait, on_timeout, check, command: args.command })
+        Some(Run { wait, on_timeout, check, supervise, command: args.command })
     }
 }
 
