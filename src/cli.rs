@@ -14,7 +14,10 @@ use clap::{Args, Parser, Subcommand};
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       meshim wait [OPTIONS]",
+    override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       \
+                      meshim wait|check [OPTIONS]\n       \
+                      meshim probe TARGET\n       \
+                      meshim install DIR",
     after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
                   Exit codes: the application's own; 128+n for signal n; 124 proxy not ready in time;\n\
                   125 meshim itself failed; 126 COMMAND cannot be executed; 127 COMMAND not found."
@@ -34,6 +37,15 @@ pub enum Sub {
     /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
     #[command(override_usage = "meshim wait [OPTIONS]")]
     Wait(WaitOnlyArgs),
+    /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them, else 1
+    #[command(override_usage = "meshim check [OPTIONS]")]
+    Check(CheckArgs),
+    /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
+    #[command(override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080")]
+    Probe(ProbeArgs),
+    /// Copy this binary to DIR/meshim, for images without it (init container)
+    #[command(override_usage = "meshim install DIR")]
+    Install(InstallArgs),
 }
 
 /// `meshim [OPTIONS] -- COMMAND [ARG]...`
@@ -48,6 +60,9 @@ pub struct RunArgs {
     /// What an error finding before start does: enforce (exit 125), warn or off
     #[arg(long, env = "MESHIM_CHECK", value_name = "HOW", default_value = "enforce")]
     pub check: String,
+    /// Where the application listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Where to say what happens.
     #[command(flatten)]
     pub report: ReportArgs,
@@ -67,9 +82,78 @@ pub struct WaitOnlyArgs {
     pub report: ReportArgs,
 }
 
+/// `meshim check [OPTIONS]`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// Where the application listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Form of the findings: text, or json
+    #[arg(long, env = "MESHIM_OUTPUT", value_name = "FORM", default_value = "text")]
+    pub output: String,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `meshim probe TARGET`
+#[derive(Args, Debug)]
+pub struct ProbeArgs {
+    /// What to look at: `http://127.0.0.1:8080/healthz`, `unix:/path.sock:/healthz` or `tcp://127.0.0.1:8080`
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// How long the look may take, connecting included
+    // Not MESHIM_TIMEOUT, which the same container sets for the wait.
+    #[arg(long = "timeout", env = "MESHIM_PROBE_TIMEOUT", value_name = "D", default_value = "1s")]
+    pub probe_timeout: String,
+    /// Allow URLs that lead out of this pod
+    #[arg(long, env = "MESHIM_ALLOW_REMOTE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_possible_values = true)]
+    pub allow_remote: String,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `meshim install DIR`
+#[derive(Args, Debug)]
+pub struct InstallArgs {
+    /// Where the copy goes: a volume that the application's container mounts, too
+    #[arg(value_name = "DIR")]
+    pub directory: OsString,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Where the application listens.
+#[derive(Args, Debug)]
+pub struct ListenArgs {
+    /// An address the application is going to listen on, as 0.0.0.0:8080; checked before start
+    #[arg(long, env = "MESHIM_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub listen: Vec<String>,
+}
+
 /// Which proxy, and for how long.
 #[derive(Args, Debug)]
 pub struct WaitArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// How long to wait for the proxy; 0 is for ever
+    #[arg(long, env = "MESHIM_TIMEOUT", value_name = "D", default_value = "2m")]
+    pub timeout: String,
+    /// Go on without a proxy when none has shown up at all by then [default: off]
+    #[arg(long, env = "MESHIM_ABSENT_AFTER", value_name = "D")]
+    pub absent_after: Option<String>,
+}
+
+/// Which proxy.
+#[derive(Args, Debug)]
+pub struct ProxyArgs {
     /// Which proxy to expect: auto, istio, linkerd, consul, kuma, appmesh, osm, envoy or none
     #[arg(long, env = "MESHIM_MESH", value_name = "NAME", default_value = "auto")]
     pub mesh: String,
@@ -83,12 +167,6 @@ pub struct WaitArgs {
     #[arg(long, env = "MESHIM_ALLOW_REMOTE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", hide_possible_values = true)]
     pub allow_remote: String,
-    /// How long to wait for the proxy; 0 is for ever
-    #[arg(long, env = "MESHIM_TIMEOUT", value_name = "D", default_value = "2m")]
-    pub timeout: String,
-    /// Go on without a proxy when none has shown up at all by then [default: off]
-    #[arg(long, env = "MESHIM_ABSENT_AFTER", value_name = "D")]
-    pub absent_after: Option<String>,
     /// How long one look at an endpoint may take
     #[arg(long, env = "MESHIM_REQUEST_TIMEOUT", value_name = "D", default_value = "1s")]
     pub request_timeout: String,

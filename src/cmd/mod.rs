@@ -2,7 +2,11 @@
 //!
 //! Here a job becomes an [`Exit`], and a failure is told: on stderr and in the termination log.
 
+pub mod check;
+pub mod install;
+pub mod probe;
 pub mod run;
+mod survey;
 pub mod wait;
 
 use std::ffi::OsString;
@@ -35,6 +39,9 @@ fn perform(job: Job) -> Result<Exit, Failure> {
     match job {
         Job::Run(run) => run::run(&run),
         Job::Wait(wait) => wait::wait(&wait),
+        Job::Check(check) => check::check(&check),
+        Job::Probe(probe) => probe::probe(&probe),
+        Job::Install(directory) => install::install(&directory),
         Job::Print(text) => print(&text),
     }
 }

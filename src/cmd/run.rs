@@ -1,11 +1,13 @@
 //! The default job: find the command, check, wait, then become the command.
 
 use super::block_on;
+use super::check::{enforce, listen_at_once, listen_before_start};
 use super::wait::{Waited, register_signals, until_ready};
 use crate::config::{Enforcement, OnTimeout, Run};
 use crate::core::exit::{Exit, Failure};
-use crate::core::findings::{self, Finding, Severity};
+use crate::core::findings;
 use crate::core::mesh::Mesh;
+use crate::core::proxy::Proxy;
 use crate::io::command::{self, BadCommand};
 use crate::io::{identity, process};
 
@@ -19,12 +21,23 @@ pub fn run(settings: &Run) -> Result<Exit, Failure> {
 
     block_on(async {
         let mut stop = register_signals()?;
-        match until_ready(&settings.wait, &mut stop, |mesh| check(settings.check, mesh)).await? {
+        let mut found = None;
+        let known = |mesh| {
+            found = Some(mesh);
+            check(settings, mesh)
+        };
+        match until_ready(&settings.wait, &mut stop, known).await? {
             Waited::Over => {}
             Waited::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
                 tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
             }
             Waited::TimedOut(sentence) => return Err(Failure::new(Exit::NotReady, sentence)),
+        }
+        // Without a mesh there is nothing that could break a listen address.
+        if let Some(mesh) = found.filter(|mesh| *mesh != Mesh::None) {
+            let proxy = settings.wait.proxy.clone().unwrap_or_else(|| Proxy::of(mesh));
+            let timeout = settings.wait.limits.request_timeout;
+            listen_before_start(settings.check, &proxy, &settings.listen, timeout).await?;
         }
         match stop.arrived() {
             Some(signal) => {
@@ -47,20 +60,11 @@ fn bad_command(error: &BadCommand) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Judges our identity as soon as the mesh is known.
-fn check(enforcement: Enforcement, mesh: Mesh) -> Result<(), Failure> {
-    if enforcement == Enforcement::Off {
+/// Judges our identity as soon as the mesh is known, and what is certain about `--listen`.
+fn check(settings: &Run, mesh: Mesh) -> Result<(), Failure> {
+    if settings.check == Enforcement::Off {
         return Ok(());
     }
-    let findings = findings::identity(mesh, identity::identity(mesh));
-    let (errors, others): (Vec<&Finding>, Vec<&Finding>) =
-        findings.iter().partition(|finding| finding.severity == Severity::Error && enforcement == Enforcement::Enforce);
-    for finding in others {
-        tracing::warn!("{finding}");
-    }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let errors: Vec<String> = errors.into_iter().map(ToString::to_string).collect();
-    Err(Failure::new(Exit::Failed, format!("{}; --check warn starts all the same", errors.join("; "))))
+    enforce(settings.check, &findings::identity(mesh, identity::identity(mesh)))?;
+    listen_at_once(settings.check, mesh, &settings.listen)
 }

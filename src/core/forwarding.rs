@@ -59,7 +59,8 @@ impl Forwarding {
         match (mesh, clusters) {
             (Mesh::None, _) => Some(Self { named: None, otherwise: Target::Pod, source: Source::NoProxy }),
             // A port without a Service goes through Istio's passthrough cluster, in every version.
-            (Mesh::Istio, Some(named)) => {
+            // `--admin-url` alone means Envoy; Istio's cluster names then tell whose it is.
+            (Mesh::Istio | Mesh::Envoy, Some(named)) => {
                 Some(Self { named: Some(named), otherwise: Target::Pod, source: Source::Clusters })
             }
             (Mesh::Istio, None) => Some(Self::unseen(version)),

@@ -101,7 +101,10 @@ fn list(ips: &[IpAddr]) -> String {
     texts.join(" and ")
 }
 
-/// `port 8080`, `ports 8080, 9000-9047`.
+/// More than this nobody reads.
+const MOST_RANGES: usize = 12;
+
+/// `port 8080`, `ports 8080, 9000-9047`; the first twelve ranges of very many.
 #[must_use]
 pub fn spoken_ports(ports: &[u16]) -> String {
     let mut ports = ports.to_vec();
@@ -116,7 +119,12 @@ pub fn spoken_ports(ports: &[u16]) -> String {
     }
     let each =
         ranges.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
-    let each: Vec<String> = each.collect();
+    let mut each: Vec<String> = each.collect();
+    if each.len() > MOST_RANGES {
+        let more = format!("and {} more", each.len() - MOST_RANGES);
+        each.truncate(MOST_RANGES);
+        each.push(more);
+    }
     format!("{} {}", if ports.len() == 1 { "port" } else { "ports" }, each.join(", "))
 }
 
@@ -129,5 +137,7 @@ mod tests {
         assert_eq!(spoken_ports(&[80]), "port 80");
         assert_eq!(spoken_ports(&[82, 80, 81, 9000, 80]), "ports 80-82, 9000");
         assert_eq!(spoken_ports(&[65_535, 65_534]), "ports 65534-65535");
+        let odd: Vec<u16> = (0..5_000).map(|number| number * 2 + 1).collect();
+        assert!(spoken_ports(&odd).ends_with("21, 23, and 4988 more"));
     }
 }

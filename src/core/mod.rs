@@ -17,4 +17,5 @@ pub mod mesh;
 pub mod pacing;
 pub mod proxy;
 pub mod ready;
+pub mod report;
 pub mod signal;
