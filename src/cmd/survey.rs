@@ -219,9 +219,10 @@ impl Survey {
         match addresses::of_interfaces() {
             Ok(found) if !found.is_empty() => self.pod = found,
             Ok(_) => {
-                self.not_seen.push("the pod's addresses: no interface has one; nothing can reach this pod".to_owned());
+                self.not_seen
+                    .push("the pod's addresses: no interface has one, so no listen address is judged".to_owned());
             }
-            Err(error) => self.not_seen.push(format!("the pod's addresses: {error}")),
+            Err(error) => self.not_seen.push(format!("the pod's addresses, so no listen address is judged: {error}")),
         }
     }
 }

@@ -5,11 +5,9 @@
 //! `/proc` at all.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::core::listen::Holder;
 
@@ -87,9 +85,16 @@ impl Search<'_> {
                 return;
             }
             self.left -= 1;
-            let Some(inode) = socket_inode(descriptor.path()).filter(|inode| self.inodes.contains(inode)) else {
-                continue;
+            let link = match fs::read_link(descriptor.path()) {
+                Ok(link) => link,
+                // The same user, but with capabilities that we lack: the table opens, its entries do not.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    self.holders.unseen += 1;
+                    return;
+                }
+                Err(_) => continue,
             };
+            let Some(inode) = socket_inode(&link).filter(|inode| self.inodes.contains(inode)) else { continue };
             let holder = holder.get_or_insert_with(|| whose(directory, pid, ours));
             // The first process wins: a server's parent has the socket, its workers have it, too.
             self.holders.found.entry(inode).or_insert_with(|| holder.clone());
@@ -113,10 +118,8 @@ fn command(directory: &Path) -> String {
 }
 
 /// The inode in `socket:[12345]`.
-fn socket_inode(descriptor: PathBuf) -> Option<u64> {
-    let link = fs::read_link(descriptor).ok()?;
-    let text = <OsStr as AsRef<OsStr>>::as_ref(link.as_os_str()).as_bytes();
-    std::str::from_utf8(text.strip_prefix(b"socket:[")?.strip_suffix(b"]")?).ok()?.parse().ok()
+fn socket_inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
