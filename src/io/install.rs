@@ -45,7 +45,7 @@ pub fn install(directory: &Path) -> Result<PathBuf, NotInstalled> {
     if target.is_dir() {
         return Err(NotInstalled::Directory(target, "is a directory; remove it, or use another volume"));
     }
-    let temporary = directory.join(format!(".{NAME}.{}", std::process::id()));
+    let temporary = directory.join(format!(".{NAME}.{}", nix::unistd::getpid()));
     let copied = copy(&temporary)
         .and_then(|()| fs::rename(&temporary, &target).map_err(|error| NotInstalled::Write(target.clone(), error)));
     if let Err(error) = copied {
