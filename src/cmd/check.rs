@@ -2,7 +2,6 @@
 //!
 //! Orders them; the judgement is core's. After start nothing here ever ends the application.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,7 +45,6 @@ fn report(survey: Survey, declared: &[SocketAddr]) -> Report {
     let ours = Identity { uid, gid, proxy_owner: survey.proxy_owner };
     let mut findings = findings::identity(survey.mesh, ours);
     findings.extend(for_real(&survey.facts(declared)));
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let mesh = match (survey.mesh, &survey.istio_version) {
         (Mesh::None, _) if survey.ambient => {
             "none in this pod (ambient: the node's ztunnel carries the traffic)".to_owned()
@@ -70,16 +68,20 @@ fn report(survey: Survey, declared: &[SocketAddr]) -> Report {
 
 /// `0.0.0.0 port 8080; 127.0.0.1 ports 9000-9002`
 fn listening(survey: &Survey) -> String {
-    let mut places: BTreeMap<_, Vec<u16>> = BTreeMap::new();
+    let mut places: Vec<(String, Vec<u16>)> = Vec::new();
     for socket in ours(survey) {
         let address = socket.bound.address;
-        let only = if socket.bound.v6only == Some(true) && address.ip().is_unspecified() { " (IPv6 only)" } else { "" };
-        places.entry((address.ip(), only)).or_default().push(address.port());
+        let only = socket.bound.v6only == Some(true) && address.ip().is_unspecified();
+        let place = format!("{}{}", address.ip(), if only { " (IPv6 only)" } else { "" });
+        match places.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, ports)) => ports.push(address.port()),
+            None => places.push((place, vec![address.port()])),
+        }
     }
     if places.is_empty() {
         return "no process of this container listens on a TCP port".to_owned();
     }
-    let each = places.iter().map(|((ip, only), ports)| format!("{ip}{only} {}", spoken_ports(ports)));
+    let each = places.iter().map(|(place, ports)| format!("{place} {}", spoken_ports(ports)));
     each.collect::<Vec<String>>().join("; ")
 }
 
@@ -148,8 +150,7 @@ pub async fn after_start(proxy: Option<&Proxy>, declared: &[SocketAddr], request
         let now = began.elapsed();
         sleep(pause(now, Duration::from_millis(5))).await;
         let survey = Survey::of_sockets(proxy.map(|proxy| proxy.mesh));
-        let mut listening: Vec<SocketAddr> = ours(&survey).map(|socket| socket.bound.address).collect();
-        listening.sort_unstable();
+        let listening: Vec<SocketAddr> = ours(&survey).map(|socket| socket.bound.address).collect();
         if !listening.is_empty() && listening == before {
             let survey = Survey::of(proxy, request_timeout).await;
             let findings = for_real(&survey.facts(declared));

@@ -11,6 +11,7 @@ pub mod wait;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::pin::{Pin, pin};
 
 use tracing::Level as TracingLevel;
 
@@ -63,7 +64,15 @@ fn tell(report: &Report, failure: &Failure) -> Exit {
 
 /// Runs `future` on this thread, the only one.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut outcome = None;
+    drive(pin!(async { outcome = Some(future.await) }))?;
+    outcome.expect("a future that has been driven to its end has an outcome")
+}
+
+/// Not generic: the runtime's machinery is in the binary once, and not once for each job.
+fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
     let failed =
         |error| Failure::new(Exit::Failed, format!("the kernel refuses epoll or an event descriptor: {error}"));
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?.block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?.block_on(future);
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything that could not be seen is kept in words; nothing is guessed silently.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -121,8 +121,7 @@ impl Survey {
             self.not_seen.push(format!("which [::] sockets leave IPv4 out: sock_diag fails: {error}; {default}"));
             HashMap::new()
         });
-        let inodes: BTreeSet<u64> = listening.iter().map(|listener| listener.inode).collect();
-        let holders = owners::holders(Path::new("/proc"), &inodes);
+        let holders = owners::holders(Path::new("/proc"), listening.iter().map(|listener| listener.inode));
         if let Some(problem) = &holders.problem {
             self.not_seen.push(format!("which process has which socket: {problem}"));
         }

@@ -76,9 +76,12 @@ pub fn decode(body: &[u8]) -> Result<Vec<Inbound>, NotClusters> {
     if !clusters.iter().any(|cluster| cluster.name.starts_with("inbound|") || cluster.name.starts_with("Inbound")) {
         return Err(NotClusters::NotYet);
     }
-    let mut found: Vec<Inbound> = clusters.iter().filter_map(read).collect();
-    found.sort_by_key(|inbound| inbound.port);
-    found.dedup();
+    let mut found: Vec<Inbound> = Vec::new();
+    for inbound in clusters.iter().filter_map(read) {
+        if !found.contains(&inbound) {
+            found.push(inbound);
+        }
+    }
     Ok(found)
 }
 
@@ -166,13 +169,13 @@ mod tests {
         ]);
         let fixed = Target::Fixed("127.0.0.1:9000".parse().unwrap());
         let expected = [
-            Inbound { port: 80, target: fixed.clone() },
-            Inbound { port: 7000, target: Target::Other("unix:/run/app.sock".to_owned()) },
             Inbound { port: 8080, target: Target::Pod },
-            Inbound { port: 9000, target: fixed },
+            Inbound { port: 9000, target: fixed.clone() },
+            Inbound { port: 80, target: fixed },
+            Inbound { port: 7000, target: Target::Other("unix:/run/app.sock".to_owned()) },
         ];
         assert_eq!(decode(&body), Ok(expected.to_vec()));
-        assert_eq!(expected.map(|inbound| inbound.receiver()), [Some(9000), None, Some(8080), Some(9000)]);
+        assert_eq!(expected.map(|inbound| inbound.receiver()), [Some(8080), Some(9000), Some(9000), None]);
     }
 
     #[test]

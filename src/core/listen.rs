@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::core::forwarding::{Forwarding, Target, destinations};
+use crate::core::forwarding::{Forwarding, destinations};
 use crate::core::mesh::Mesh;
 
 /// Where a socket listens.
@@ -142,10 +142,12 @@ pub enum Arrives {
 /// Judges the traffic that ends at `port`, where `bound` are all the sockets of the pod that could take it.
 #[must_use]
 pub fn verdict(port: u16, bound: &[Bound], forwarding: &Forwarding, pod: &[IpAddr]) -> Verdict {
-    let sent = forwarding.targets(port);
-    let mut to: Vec<SocketAddr> = sent.iter().flat_map(|target: &Target| destinations(target, port, pod)).collect();
-    to.sort_unstable();
-    to.dedup();
+    let mut to: Vec<SocketAddr> = Vec::new();
+    for destination in forwarding.targets(port).iter().flat_map(|target| destinations(target, port, pod)) {
+        if !to.contains(&destination) {
+            to.push(destination);
+        }
+    }
     let taken = |destination: SocketAddr| bound.iter().any(|bound| bound.accepts(destination));
     Verdict { reached: to.into_iter().map(|destination| (destination, taken(destination))).collect() }
 }
@@ -153,7 +155,7 @@ pub fn verdict(port: u16, bound: &[Bound], forwarding: &Forwarding, pod: &[IpAdd
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::forwarding::Source;
+    use crate::core::forwarding::{Source, Target};
 
     fn bound(address: &str) -> Bound {
         let (text, v6only) = address.strip_suffix(" v6only").map_or((address, false), |text| (text, true));

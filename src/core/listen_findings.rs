@@ -199,9 +199,8 @@ impl Cases {
     }
 
     fn into_findings(self, facts: &Facts<'_>) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.0.into_iter().map(|(case, ports)| words(&case, &ports, facts)).collect();
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        findings
+        // A case begins with its severity, so the last one is the worst.
+        self.0.into_iter().rev().map(|(case, ports)| words(&case, &ports, facts)).collect()
     }
 }
 

@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
-
 use crate::core::findings::{Finding, Severity};
 
 /// What one look at the pod came to.
@@ -62,25 +60,38 @@ impl Report {
     #[must_use]
     pub fn json(&self) -> String {
         let finding = |finding: &Finding| {
-            json!({
-                "code": finding.code,
-                "severity": word(finding.severity),
-                "seen": finding.seen,
-                "why": finding.why,
-                "remedy": finding.remedy,
-                "source": finding.source,
-            })
+            let severity = word(finding.severity);
+            object(&[
+                ("code", finding.code),
+                ("severity", severity),
+                ("seen", &finding.seen),
+                ("why", &finding.why),
+                ("remedy", &finding.remedy),
+                ("source", finding.source),
+            ])
         };
-        let facts: serde_json::Map<String, serde_json::Value> =
-            self.facts.iter().map(|(name, fact)| (name.replace(' ', "_"), fact.as_str().into())).collect();
-        let object = json!({
-            "ok": self.is_ok(),
-            "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
-            "facts": facts,
-            "not_seen": self.not_seen,
-        });
-        format!("{object}\n")
+        let findings: Vec<String> = self.findings.iter().map(finding).collect();
+        let facts: Vec<(&str, &str)> = self.facts.iter().map(|(name, fact)| (*name, fact.as_str())).collect();
+        let not_seen: Vec<String> = self.not_seen.iter().map(|text| quoted(text)).collect();
+        format!(
+            "{{\"ok\":{},\"findings\":[{}],\"facts\":{},\"not_seen\":[{}]}}\n",
+            self.is_ok(),
+            findings.join(","),
+            object(&facts),
+            not_seen.join(",")
+        )
     }
+}
+
+/// A JSON object of texts; a space in a name becomes `_`.
+fn object(members: &[(&str, &str)]) -> String {
+    let members = members.iter().map(|(name, text)| format!("{}:{}", quoted(&name.replace(' ', "_")), quoted(text)));
+    format!("{{{}}}", members.collect::<Vec<String>>().join(","))
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 const fn word(severity: Severity) -> &'static str {

@@ -16,10 +16,9 @@ pub fn of_interfaces() -> std::io::Result<Vec<IpAddr>> {
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     });
-    let mut ips: Vec<IpAddr> = ips.filter(is_for_clients).collect();
-    ips.sort_by_key(IpAddr::is_ipv6);
-    ips.dedup();
-    Ok(ips)
+    let (mut v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = ips.filter(is_for_clients).partition(IpAddr::is_ipv4);
+    v4.extend(v6);
+    Ok(v4)
 }
 
 fn is_for_clients(ip: &IpAddr) -> bool {

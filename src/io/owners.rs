@@ -4,7 +4,7 @@
 //! read by its own user alone (`PTRACE_MODE_READ_FSCREDS`), and other containers' processes are mostly not in our
 //! `/proc` at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -17,7 +17,8 @@ const MOST_DESCRIPTORS: usize = 400_000;
 /// Who holds which socket, by inode.
 #[derive(Debug, Default)]
 pub struct Holders {
-    found: HashMap<u64, Holder>,
+    /// Every inode that is asked about.
+    found: HashMap<u64, Option<Holder>>,
     /// Processes whose descriptors could not be read.
     pub unseen: usize,
     /// Why nothing or not everything was looked at.
@@ -30,14 +31,15 @@ impl Holders {
     pub fn of(&self, inode: u64) -> Holder {
         let complete = self.unseen == 0 && self.problem.is_none();
         let otherwise = if complete { Holder::Nobody } else { Holder::Unseen };
-        self.found.get(&inode).cloned().unwrap_or(otherwise)
+        self.found.get(&inode).cloned().flatten().unwrap_or(otherwise)
     }
 }
 
 /// Looks for the holders of the sockets with these inodes under `proc`, which is `/proc`.
 #[must_use]
-pub fn holders(proc: &Path, inodes: &BTreeSet<u64>) -> Holders {
-    let mut search = Search { inodes, left: MOST_DESCRIPTORS, holders: Holders::default() };
+pub fn holders(proc: &Path, inodes: impl Iterator<Item = u64>) -> Holders {
+    let found = inodes.map(|inode| (inode, None)).collect();
+    let mut search = Search { left: MOST_DESCRIPTORS, holders: Holders { found, ..Holders::default() } };
     let entries = match fs::read_dir(proc) {
         Ok(entries) => entries,
         Err(error) => {
@@ -47,28 +49,26 @@ pub fn holders(proc: &Path, inodes: &BTreeSet<u64>) -> Holders {
     };
     // A container is what shares its root: in a pod with one process table the other containers' differ.
     let ours = fs::read_link(proc.join("self/ns/mnt")).ok();
-    let mut pids: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    for pid in pids {
+    // In the kernel's order, which is the processes' own: parents before their children, mostly.
+    for pid in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
         search.process(&proc.join(pid.to_string()), pid, ours.as_deref());
         if search.left == 0 {
             search.holders.problem =
                 Some(format!("more than {MOST_DESCRIPTORS} descriptors are open in this container"));
         }
-        if search.left == 0 || search.holders.found.len() == inodes.len() {
+        if search.left == 0 {
             break;
         }
     }
     search.holders
 }
 
-struct Search<'a> {
-    inodes: &'a BTreeSet<u64>,
+struct Search {
     left: usize,
     holders: Holders,
 }
 
-impl Search<'_> {
+impl Search {
     /// A process that ends while it is looked at has no sockets any more.
     fn process(&mut self, directory: &Path, pid: u32, ours: Option<&Path>) {
         let table = match fs::read_dir(directory.join("fd")) {
@@ -94,10 +94,12 @@ impl Search<'_> {
                 }
                 Err(_) => continue,
             };
-            let Some(inode) = socket_inode(&link).filter(|inode| self.inodes.contains(inode)) else { continue };
+            let Some(found) = socket_inode(&link).and_then(|inode| self.holders.found.get_mut(&inode)) else {
+                continue;
+            };
             let holder = holder.get_or_insert_with(|| whose(directory, pid, ours));
             // The first process wins: a server's parent has the socket, its workers have it, too.
-            self.holders.found.entry(inode).or_insert_with(|| holder.clone());
+            found.get_or_insert_with(|| holder.clone());
         }
     }
 }
@@ -138,7 +140,7 @@ mod tests {
     fn a_socket_of_this_process_is_found_with_its_name() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let inode = inode_of(&listener);
-        let found = holders(Path::new("/proc"), &BTreeSet::from([inode]));
+        let found = holders(Path::new("/proc"), [inode].into_iter());
         let Holder::Here { command, pid } = found.of(inode) else { panic!("{found:?}") };
         assert_eq!(pid, std::process::id());
         assert!(command.starts_with("meshim"), "{command}");
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn without_proc_it_says_so_and_does_not_guess() {
-        let found = holders(Path::new("/no/such/proc"), &BTreeSet::from([1]));
+        let found = holders(Path::new("/no/such/proc"), [1].into_iter());
         assert!(found.problem.as_ref().unwrap().contains("/no/such/proc"));
         assert_eq!(found.of(1), Holder::Unseen);
     }
@@ -156,7 +158,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let inode = inode_of(&listener);
         drop(listener);
-        let found = holders(Path::new("/proc"), &BTreeSet::from([inode]));
+        let found = holders(Path::new("/proc"), [inode].into_iter());
         assert!(!matches!(found.of(inode), Holder::Here { .. }));
     }
 }
