@@ -4,9 +4,11 @@ mod auto;
 mod exec;
 mod faults;
 mod identity;
+mod listening;
 mod real_envoy;
 mod signals;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
 mod surroundings;
+mod toolbox;
 mod waiting;
