@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus};
+use shared_child::SharedChild;
+use shared_child::unix::SharedChildExt as _;
 
 use crate::core::exit::Exit;
 use crate::core::signal::Signal;
@@ -63,6 +65,7 @@ pub fn is_a_job() -> bool {
 /// The application while we are its parent. Its id is its own until [`Application::reap`] has told its end.
 #[derive(Debug)]
 pub struct Application {
+    child: SharedChild,
     pid: Pid,
     own_group: bool,
 }
@@ -80,14 +83,18 @@ impl Application {
     /// Starts `command`, whose file is `path`; with `own_group` as the leader of a new process group.
     ///
     /// # Errors
-    /// fork's or exec's.
+    /// The errors of fork and exec.
+    ///
+    /// # Panics
+    /// Never: a process id that Linux gives is a positive `i32`.
     pub fn start(path: &Path, command: &[OsString], own_group: bool) -> std::io::Result<Self> {
         let mut prepared = prepared(path, command);
         if own_group {
             prepared.process_group(0);
         }
-        let child = prepared.spawn()?;
-        Ok(Self { pid: Pid::from_child(&child), own_group })
+        let child = SharedChild::spawn(&mut prepared)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("Linux's process ids fit");
+        Ok(Self { child, pid, own_group })
     }
 
     /// Its process id.
@@ -102,17 +109,17 @@ impl Application {
         rustix::process::getpgid(Some(self.pid)).ok()
     }
 
-    /// Sends it `signal`: to its whole group where that is of our making, else to it alone.
+    /// Sends it `signal`: to its whole group where that is of our making, else to it alone. A real-time signal goes
+    /// to it alone: what its number means is between sender and receiver.
     ///
     /// # Errors
     /// It runs as another user, whom we may not signal.
     pub fn send(&self, signal: Signal) -> std::io::Result<()> {
         let number = i32::from(signal.number());
-        let to_group = self.own_group.then(|| safe_libc::signal::kill(-self.pid(), number));
-        if let Some(Ok(())) = to_group {
-            return Ok(());
+        match rustix::process::Signal::from_named_raw(number) {
+            Some(named) if self.own_group && rustix::process::kill_process_group(self.pid, named).is_ok() => Ok(()),
+            _ => self.child.send_signal(number),
         }
-        safe_libc::signal::kill(self.pid(), number).map_err(|error| std::io::Error::other(error.to_string()))
     }
 
     /// Lets it run.
