@@ -43,7 +43,7 @@ fn every_fault_ends_in_124_with_what_was_seen_and_what_to_do() {
         let ended = run.wait().expect_code(124);
         let sentence = ended.stderr.lines().last().unwrap();
         for part in ["error: the envoy proxy was not ready within", &proxy.url(), seen, advice] {
-            assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
+            assert!(sentence.contains(part), "`{part}` is not in the last line of:\n{}", ended.stderr);
         }
         assert_eq!(ended.stdout, "");
     }
