@@ -1,42 +1,105 @@
-//! The default job: find the command, check, wait, then become the command.
+//! The default job: find the command, check, wait, then become the command or its parent.
 
-use super::block_on;
+use std::path::PathBuf;
+
+use tokio::select;
+
+use super::check::{enforce, listen_at_once, listen_before_start};
+use super::quit::Request;
+use super::supervise::{not_started, stopped_before_start, supervise};
 use super::wait::{Waited, register_signals, until_ready};
-use crate::config::{Enforcement, OnTimeout, Run};
+use super::{block_on, facts, quit};
+use crate::config::{Enforcement, OnTimeout, Run, Supervise};
 use crate::core::exit::{Exit, Failure};
-use crate::core::findings::{self, Finding, Severity};
+use crate::core::findings;
 use crate::core::mesh::Mesh;
+use crate::core::proxy::Proxy;
 use crate::io::command::{self, BadCommand};
+use crate::io::signals::StopSignals;
 use crate::io::{identity, process};
 
-/// Waits and becomes the command; comes back only when that fails.
+/// Waits and becomes the command, or stays as its parent until its end.
 ///
 /// # Errors
-/// The command is missing (before any wait), a finding under `enforce`, the timeout, a stop signal, exec itself.
+/// The command is missing (before any wait), a finding under `enforce`, the timeout, a stop signal, fork or exec.
 pub fn run(settings: &Run) -> Result<Exit, Failure> {
+    let path = match block_on(prepared(settings))? {
+        Prepared::Become(path) => path,
+        Prepared::Ended(exit) => return Ok(exit),
+    };
+    Err(not_started(&path, &process::become_command(&path, &settings.command)))
+}
+
+/// What is left to do once the runtime is gone.
+enum Prepared {
+    /// Become this file.
+    Become(PathBuf),
+    /// Nothing: it ran and ended.
+    Ended(Exit),
+}
+
+async fn prepared(settings: &Run) -> Result<Prepared, Failure> {
+    let mut stop = register_signals()?;
+    let mut proxy = None;
+    let Some(supervised) = &settings.supervise else {
+        let path = until_start(settings, &mut stop, &mut proxy).await?;
+        stopped_before_start(&stop)?;
+        return Ok(Prepared::Become(path));
+    };
+    if let Some(signal) = supervised.parent_death {
+        process::ask_for_parent_death(signal).map_err(|error| {
+            Failure::new(Exit::Failed, format!("the kernel refuses --parent-death-signal {signal}: {error}"))
+        })?;
+    }
+    let ended = match until_start(settings, &mut stop, &mut proxy).await {
+        Ok(path) => supervise(supervised, &path, &settings.command, proxy.clone(), &mut stop).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = &ended {
+        quit_unstarted(settings, supervised, proxy, failure, &mut stop).await;
+    }
+    ended.map(Prepared::Ended)
+}
+
+/// All that comes before the start: the command's file, and in `proxy` what was found to be beside it.
+async fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<Proxy>) -> Result<PathBuf, Failure> {
     let name = settings.command.first().ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
     let path = command::find(name).map_err(|error| bad_command(&error))?;
-
-    block_on(async {
-        let mut stop = register_signals()?;
-        match until_ready(&settings.wait, &mut stop, |mesh| check(settings.check, mesh)).await? {
-            Waited::Over => {}
-            Waited::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
-                tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
-            }
-            Waited::TimedOut(sentence) => return Err(Failure::new(Exit::NotReady, sentence)),
+    match until_ready(&settings.wait, stop, proxy, |mesh| check(settings, mesh)).await? {
+        Waited::Ready | Waited::WithoutProxy => {}
+        Waited::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
+            tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
         }
-        match stop.arrived() {
-            Some(signal) => {
-                Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} before the application started")))
-            }
-            None => Ok(()),
-        }
-    })?;
+        Waited::TimedOut(sentence) => return Err(Failure::new(Exit::NotReady, sentence)),
+    }
+    // Without a mesh there is nothing that could break a listen address.
+    if let Some(proxy) = proxy {
+        let timeout = settings.wait.limits.request_timeout;
+        listen_before_start(settings.check, proxy, &settings.listen, timeout).await?;
+    }
+    Ok(path)
+}
 
-    let error = process::become_command(&path, &settings.command);
-    let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::CannotExecute };
-    Err(Failure::new(exit, format!("the command {} cannot be executed: {error}", path.display())))
+/// `--quit` where the application never started: the proxy may not even be there yet.
+async fn quit_unstarted(
+    settings: &Run,
+    supervised: &Supervise,
+    proxy: Option<Proxy>,
+    failure: &Failure,
+    stop: &mut StopSignals,
+) {
+    if !supervised.quit.applies(failure.exit) {
+        return;
+    }
+    tracing::info!("the application has not started; asking the proxy to end all the same, as --quit says");
+    let proxy = proxy.or_else(|| facts::proxy_now(settings.wait.proxy.as_ref()));
+    let request = Request { urls: supervised.quit_urls.clone(), proxy, facts: None, seen_alive: false };
+    // The signal that ended the wait, if one did, has been taken: another one ends this, too.
+    select! {
+        biased;
+        signal = stop.next() => tracing::warn!("{signal}: the proxy is not asked any longer"),
+        _ = quit::ask(request) => {}
+    }
 }
 
 fn bad_command(error: &BadCommand) -> Failure {
@@ -47,20 +110,11 @@ fn bad_command(error: &BadCommand) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Judges our identity as soon as the mesh is known.
-fn check(enforcement: Enforcement, mesh: Mesh) -> Result<(), Failure> {
-    if enforcement == Enforcement::Off {
+/// Judges our identity as soon as the mesh is known, and what is certain about `--listen`.
+fn check(settings: &Run, mesh: Mesh) -> Result<(), Failure> {
+    if settings.check == Enforcement::Off {
         return Ok(());
     }
-    let findings = findings::identity(mesh, identity::identity(mesh));
-    let (errors, others): (Vec<&Finding>, Vec<&Finding>) =
-        findings.iter().partition(|finding| finding.severity == Severity::Error && enforcement == Enforcement::Enforce);
-    for finding in others {
-        tracing::warn!("{finding}");
-    }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let errors: Vec<String> = errors.into_iter().map(ToString::to_string).collect();
-    Err(Failure::new(Exit::Failed, format!("{}; --check warn starts all the same", errors.join("; "))))
+    enforce(settings.check, &findings::identity(mesh, identity::identity(mesh)))?;
+    listen_at_once(settings.check, mesh, &settings.listen)
 }

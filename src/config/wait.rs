@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Wait;
 use super::reader::Reader;
-use crate::cli::WaitArgs;
+use crate::cli::{ProxyArgs, WaitArgs};
 use crate::core::duration;
 use crate::core::endpoint::{BadEndpoint, Endpoint};
 use crate::core::mesh::Mesh;
@@ -15,11 +15,8 @@ impl Reader<'_> {
     pub(super) fn wait(&mut self, args: &WaitArgs) -> Option<Wait> {
         let timeout = self.read("timeout", &args.timeout, duration::parse);
         let absent_after = self.optional("absent_after", args.absent_after.as_ref(), duration::parse);
-        let request_timeout = self.read("request_timeout", &args.request_timeout, |text| match duration::parse(text) {
-            Ok(Duration::ZERO) => Err("a look needs some time; write 1s".to_owned()),
-            other => other.map_err(|error| error.to_string()),
-        });
-        let given = self.proxy(args);
+        let request_timeout = self.look_time("request_timeout", &args.proxy.request_timeout);
+        let given = self.proxy(&args.proxy);
         let limits = Limits {
             timeout: timeout.filter(|timeout| !timeout.is_zero()),
             absent_after: absent_after?,
@@ -39,7 +36,15 @@ impl Reader<'_> {
         Some(Wait { proxy: Proxy::given(&given?), limits })
     }
 
-    fn proxy(&mut self, args: &WaitArgs) -> Option<Given> {
+    /// How long one look may take.
+    pub(super) fn look_time(&mut self, id: &str, text: &str) -> Option<Duration> {
+        self.read(id, text, |text| match duration::parse(text) {
+            Ok(Duration::ZERO) => Err("a look needs some time; write 1s".to_owned()),
+            other => other.map_err(|error| error.to_string()),
+        })
+    }
+
+    pub(super) fn proxy(&mut self, args: &ProxyArgs) -> Option<Given> {
         let mesh = self.read("mesh", &args.mesh, parse_mesh);
         let remote = self.flag("allow_remote", &args.allow_remote);
         let admin = self.optional("admin_url", args.admin_url.as_ref(), |text| parse_admin(text, remote));
@@ -71,7 +76,7 @@ fn parse_mesh(text: &str) -> Result<Option<Mesh>, String> {
 
 /// An endpoint in this pod, or anywhere where that is allowed: meshim can end proxies, so neither a typing error
 /// nor an injected variable may make it reach another pod.
-fn parse_url(text: &str, remote: Option<bool>) -> Result<Endpoint, String> {
+pub(super) fn parse_url(text: &str, remote: Option<bool>) -> Result<Endpoint, String> {
     let endpoint: Endpoint = text.parse().map_err(|error: BadEndpoint| error.to_string())?;
     if endpoint.address.is_local() || remote != Some(false) {
         Ok(endpoint)

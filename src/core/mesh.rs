@@ -46,6 +46,8 @@ pub struct Profile {
     pub admin: Option<&'static str>,
     /// The authorities on readiness, in the order to try; the first that speaks is the one.
     pub ready: &'static [Ready<&'static str>],
+    /// What to POST to end the proxy, in the order to try; one that agrees is enough.
+    pub quit: &'static [&'static str],
     /// The user id that the mesh's traffic rules let pass.
     pub uid: Option<u32>,
     /// The group id that they let pass.
@@ -64,11 +66,13 @@ const fn live(url: &'static str) -> Ready<&'static str> {
     Ready { url, expect: Expect::EnvoyReady }
 }
 
-/// istio: `envoy_bootstrap.json`, `pilot/cmd/pilot-agent/status/server.go`, injection template.
+/// istio: `envoy_bootstrap.json`, `pilot/cmd/pilot-agent/status/server.go`, injection template. The agent's
+/// `/quitquitquit` ends agent and Envoy; where it is missing, an agent whose Envoy has ended ends, too.
 const ISTIO: Profile = Profile {
     name: "istio",
     admin: Some("http://localhost:15000"),
     ready: &[ok("http://localhost:15021/healthz/ready")],
+    quit: &["http://localhost:15020/quitquitquit", "http://localhost:15000/quitquitquit"],
     uid: Some(1337),
     gid: Some(1337),
     owned_ports: &[15000, 15001, 15006, 15020, 15021, 15090],
@@ -80,6 +84,7 @@ const LINKERD: Profile = Profile {
     name: "linkerd",
     admin: None,
     ready: &[ok("http://localhost:4191/ready")],
+    quit: &["http://localhost:4191/shutdown"],
     uid: Some(2102),
     gid: None,
     owned_ports: &[4140, 4143, 4190, 4191],
@@ -91,6 +96,7 @@ const CONSUL: Profile = Profile {
     name: "consul",
     admin: Some("http://localhost:19000"),
     ready: &[live("http://localhost:19000/ready")],
+    quit: &["http://localhost:20600/graceful_shutdown", "http://localhost:19000/quitquitquit"],
     uid: Some(5995),
     gid: Some(5995),
     owned_ports: &[19000, 20000, 20600],
@@ -103,6 +109,7 @@ const KUMA: Profile = Profile {
     name: "kuma",
     admin: None,
     ready: &[ok("http://localhost:9902/ready"), live("http://localhost:9901/ready")],
+    quit: &["http://localhost:9901/quitquitquit"],
     uid: Some(5678),
     gid: Some(5678),
     owned_ports: &[9901, 9902, 15001, 15006],
@@ -114,6 +121,7 @@ const APPMESH: Profile = Profile {
     name: "appmesh",
     admin: Some("http://localhost:9901"),
     ready: &[live("http://localhost:9901/ready")],
+    quit: &["http://localhost:9901/quitquitquit"],
     uid: Some(1337),
     gid: None,
     owned_ports: &[9901, 15000, 15001],
@@ -125,6 +133,7 @@ const OSM: Profile = Profile {
     name: "osm",
     admin: Some("http://localhost:15000"),
     ready: &[live("http://localhost:15000/ready")],
+    quit: &["http://localhost:15000/quitquitquit"],
     uid: Some(1500),
     gid: None,
     owned_ports: &[15000, 15001, 15003, 15901, 15902, 15903],
@@ -136,6 +145,7 @@ const ENVOY: Profile = Profile {
     name: "envoy",
     admin: Some("http://localhost:9901"),
     ready: &[live("http://localhost:9901/ready")],
+    quit: &["http://localhost:9901/quitquitquit"],
     uid: None,
     gid: None,
     owned_ports: &[9901],
@@ -143,7 +153,7 @@ const ENVOY: Profile = Profile {
 };
 
 const NONE: Profile =
-    Profile { name: "none", admin: None, ready: &[], uid: None, gid: None, owned_ports: &[], signs: &[] };
+    Profile { name: "none", admin: None, ready: &[], quit: &[], uid: None, gid: None, owned_ports: &[], signs: &[] };
 
 /// In the order of detection: a sign of a later one may be part of an earlier one's.
 const ALL: [Mesh; 8] =
@@ -181,6 +191,12 @@ impl Mesh {
     #[must_use]
     pub fn admin(self) -> Option<Endpoint> {
         self.profile().admin.map(endpoint)
+    }
+
+    /// What to POST to end this mesh's proxy, in the order to try.
+    #[must_use]
+    pub fn quit(self) -> Vec<Endpoint> {
+        self.profile().quit.iter().map(|url| endpoint(url)).collect()
     }
 
     /// The authorities on readiness of this mesh.
@@ -231,7 +247,7 @@ mod tests {
     #[test]
     fn every_profile_has_valid_loopback_urls() {
         for mesh in ALL {
-            let urls = mesh.ready().into_iter().map(|ready| ready.url).chain(mesh.admin());
+            let urls = mesh.ready().into_iter().map(|ready| ready.url).chain(mesh.admin()).chain(mesh.quit());
             for url in urls {
                 assert!(url.address.is_local(), "{mesh}: {url}");
             }

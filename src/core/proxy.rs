@@ -75,6 +75,18 @@ impl Proxy {
         Self { mesh, admin, cheap, ready }
     }
 
+    /// What to POST to end it, in the order to try: the mesh's own endpoints, with Envoy's where its admin API is.
+    #[must_use]
+    pub fn quit(&self) -> Vec<Endpoint> {
+        let mut endpoints = self.mesh.quit();
+        let usual = self.mesh.admin();
+        if self.admin != usual {
+            endpoints.retain(|endpoint| usual.as_ref().is_none_or(|usual| usual.address != endpoint.address));
+            endpoints.extend(self.admin.as_ref().map(|admin| admin.at("/quitquitquit")));
+        }
+        endpoints
+    }
+
     /// What the pacing needs to know; `guessed` where the mesh was learnt from listening ports.
     #[must_use]
     pub fn shape(&self, guessed: bool) -> Shape {
@@ -154,6 +166,23 @@ mod tests {
         for (given, expected) in table {
             assert_eq!(described(&given), expected, "{given:?}");
         }
+    }
+
+    #[test]
+    fn what_ends_the_proxy_moves_with_its_admin_api() {
+        let urls = |given: &Given| -> Vec<String> {
+            Proxy::given(given).unwrap().quit().into_iter().map(|url| url.to_string()).collect()
+        };
+        let (agent, own) = ("http://localhost:15020/quitquitquit", "http://127.0.0.1:7000/quitquitquit");
+        let istio = Some(Mesh::Istio);
+        assert_eq!(urls(&given(istio, "", "")), [agent, "http://localhost:15000/quitquitquit"]);
+        assert_eq!(urls(&given(istio, "http://127.0.0.1:7000", "")), [agent, own]);
+        assert_eq!(urls(&given(None, "http://127.0.0.1:7000", "")), [own]);
+        assert_eq!(urls(&given(Some(Mesh::Linkerd), "", "")), ["http://localhost:4191/shutdown"]);
+        assert_eq!(
+            urls(&given(Some(Mesh::Kuma), "unix:/run/a.sock", "")),
+            ["http://localhost:9901/quitquitquit", "unix:/run/a.sock:/quitquitquit"]
+        );
     }
 
     #[test]

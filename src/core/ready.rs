@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::core::envoy::Observation;
+use crate::core::envoy::{Fault, Observation};
 use crate::core::pacing::{LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause};
 
 /// How often the authority is looked at while the admin API, which comes up first, tells nothing: it may be locked
@@ -114,6 +114,11 @@ impl Gate {
     pub fn observe(&mut self, target: Target, now: Duration, took: Duration, seen: Observation) {
         self.looks += 1;
         self.anybody |= seen.shows_a_proxy();
+        let before = if target == Target::Cheap { &self.cheap } else { &self.authority };
+        if before.is_some() && seen == Observation::Failed(Fault::Silent) && took < self.limits.request_timeout {
+            // The end of the wait cut this look short: what was seen before it tells more.
+            return;
+        }
         match target {
             Target::Cheap if seen == Observation::Ready => self.live_since = self.live_since.or(Some(now)),
             Target::Cheap => self.live_since = None,
@@ -188,7 +193,6 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::envoy::Fault;
 
     const MS: Duration = Duration::from_millis(1);
     const ISTIO: Shape = Shape { cheap: true, authorities: 1, same_server: false, guessed: false };
@@ -365,6 +369,18 @@ mod tests {
     fn a_look_ends_with_the_wait_at_the_latest() {
         let gate = Gate::new(Limits { timeout: Some(300 * MS), ..limits() }, ALONE);
         assert_eq!(gate.next(Duration::ZERO), Next::Look { target: Target::Authority(0), until: 300 * MS });
+    }
+
+    #[test]
+    fn a_look_cut_short_by_the_end_of_the_wait_hides_nothing() {
+        let mut gate = Gate::new(Limits { timeout: Some(300 * MS), ..limits() }, ALONE);
+        gate.observe(Target::Authority(0), 100 * MS, MS, not_ready());
+        gate.observe(Target::Authority(0), 300 * MS, MS, Observation::Failed(Fault::Silent));
+        assert_eq!(gate.last_seen().1, Some(&not_ready()));
+        assert_eq!(gate.next(300 * MS), Next::Over(Verdict::TimedOut));
+        let mut hung = Gate::new(limits(), ALONE);
+        hung.observe(Target::Authority(0), 1_000 * MS, 1_000 * MS, Observation::Failed(Fault::Silent));
+        assert_eq!(hung.last_seen().1, Some(&Observation::Failed(Fault::Silent)));
     }
 
     #[test]

@@ -28,6 +28,8 @@ impl Signal {
     pub const QUIT: Self = Self(3);
     /// Ends at once; cannot be caught.
     pub const KILL: Self = Self(9);
+    /// Lets a stopped process run.
+    pub const CONT: Self = Self(18);
     /// The kubelet's stop signal.
     pub const TERM: Self = Self(15);
     /// The highest signal Linux has.
@@ -41,6 +43,15 @@ impl Signal {
             1..=64 => Some(Self(number as u8)),
             _ => None,
         }
+    }
+
+    /// Can it arrive at a supervisor and be meant for the application?
+    ///
+    /// KILL and STOP cannot be caught, CHLD is the supervisor's own, the kernel raises ILL, BUS, FPE and SEGV for
+    /// our own faults, and 32 and 33 belong to the C library.
+    #[must_use]
+    pub const fn can_be_forwarded(self) -> bool {
+        !matches!(self.0, 4 | 7 | 8 | 9 | 11 | 17 | 19 | 32 | 33)
     }
 
     /// The kernel's number, 1-64.
@@ -123,6 +134,17 @@ mod tests {
         assert_eq!("RTMAX".parse(), Ok(Signal::MAX));
         assert_eq!("RTMAX-1".parse(), Ok(Signal(63)));
         assert_eq!("SIGRTMIN+2".parse(), Ok(Signal(36)));
+    }
+
+    #[test]
+    fn fifty_five_signals_can_be_forwarded() {
+        let all = (1..=64).filter_map(Signal::from_number);
+        let (forwarded, not): (Vec<Signal>, Vec<Signal>) = all.partition(|signal| signal.can_be_forwarded());
+        assert_eq!(forwarded.len(), 55);
+        let not: Vec<String> = not.into_iter().map(|signal| signal.to_string()).collect();
+        let names =
+            ["SIGILL", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV", "SIGCHLD", "SIGSTOP", "signal 32", "signal 33"];
+        assert_eq!(not, names);
     }
 
     #[test]

@@ -46,6 +46,14 @@ impl Client {
         self.request(Method::GET, path, until).await
     }
 
+    /// Asks for a change at `path`, without a body, and gives up at `until`.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn post(&mut self, path: &str, until: Instant) -> Result<Answer, Fault> {
+        self.request(Method::POST, path, until).await
+    }
+
     async fn request(&mut self, method: Method, path: &str, until: Instant) -> Result<Answer, Fault> {
         // Taken out, so that a request given up half-way leaves no connection with half an answer on it.
         let kept = self.connection.take();

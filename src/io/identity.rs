@@ -8,6 +8,12 @@ use crate::core::findings::Identity;
 use crate::core::mesh::Mesh;
 use crate::io::sockets;
 
+/// Our user and group.
+#[must_use]
+pub fn own() -> (u32, u32) {
+    (geteuid().as_raw(), getegid().as_raw())
+}
+
 /// Our ids, and the owner of the sockets on the proxy's ports where there are any yet.
 #[must_use]
 pub fn identity(mesh: Mesh) -> Identity {

@@ -1,18 +1,162 @@
-//! Processes: becoming the application.
+//! Processes: becoming the application, or starting it, signalling it and reaping everybody.
 //!
-//! Owns exec; must never decide when. What exec does not reset, meshim never changes: mask, limits, umask,
-//! working directory, environment; its own descriptors are all close-on-exec.
+//! Owns exec, fork, kill and waitpid; must never decide when. What exec does not reset, meshim does not change
+//! before the application has started: mask, limits, umask, working directory, environment; its own descriptors
+//! are all close-on-exec.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+use shared_child::SharedChild;
+use shared_child::unix::SharedChildExt as _;
+
+use crate::core::exit::Exit;
+use crate::core::signal::Signal;
+
 /// Replaces this process by `command`, whose file is `path`. Comes back only with an error.
 ///
 /// std's exec sets SIGPIPE to its default again, which Rust's runtime has ignored since the start.
 #[must_use]
 pub fn become_command(path: &Path, command: &[OsString]) -> std::io::Error {
+    prepared(path, command).exec()
+}
+
+fn prepared(path: &Path, command: &[OsString]) -> Command {
     let (name, args) = command.split_first().unzip();
-    Command::new(path).arg0(name.map_or(path.as_os_str(), OsString::as_os_str)).args(args.unwrap_or_default()).exec()
+    let mut prepared = Command::new(path);
+    prepared.arg0(name.map_or(path.as_os_str(), OsString::as_os_str)).args(args.unwrap_or_default());
+    prepared
+}
+
+/// Orphans of the application come to us and not to the container's init (`PR_SET_CHILD_SUBREAPER`). PID 1 gets
+/// them anyway.
+///
+/// # Errors
+/// The kernel's.
+pub fn adopt_orphans() -> std::io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// The kernel sends us `signal` when our own parent dies (`PR_SET_PDEATHSIG`).
+///
+/// # Errors
+/// The kernel's; or `signal` is a real-time one, which no safe interface takes here.
+pub fn ask_for_parent_death(signal: Signal) -> std::io::Result<()> {
+    let signal = rustix::process::Signal::from_named_raw(i32::from(signal.number()));
+    let signal = signal.ok_or(std::io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::set_parent_process_death_signal(Some(signal))?)
+}
+
+/// Stops this process as Ctrl-Z would, and comes back when somebody continues it. PID 1 cannot be stopped.
+pub fn stop_ourselves() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+}
+
+/// Does a shell of our own session look after us, as its job?
+#[must_use]
+pub fn is_a_job() -> bool {
+    let session = |pid| rustix::process::getsid(pid).ok();
+    rustix::process::getppid().is_some_and(|parent| session(Some(parent)).is_some_and(|its| Some(its) == session(None)))
+}
+
+/// The application while we are its parent. Its id is its own until [`Application::reap`] has told its end.
+#[derive(Debug)]
+pub struct Application {
+    child: SharedChild,
+    pid: Pid,
+    own_group: bool,
+}
+
+/// What has become of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has ended.
+    Ended(Exit),
+    /// It was stopped (SIGSTOP, Ctrl-Z).
+    Stopped,
+}
+
+impl Application {
+    /// Starts `command`, whose file is `path`; with `own_group` as the leader of a new process group.
+    ///
+    /// # Errors
+    /// The errors of fork and exec.
+    ///
+    /// # Panics
+    /// Never: a process id that Linux gives is a positive `i32`.
+    pub fn start(path: &Path, command: &[OsString], own_group: bool) -> std::io::Result<Self> {
+        let mut prepared = prepared(path, command);
+        if own_group {
+            prepared.process_group(0);
+        }
+        let child = SharedChild::spawn(&mut prepared)?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("Linux's process ids fit");
+        Ok(Self { child, pid, own_group })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub const fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
+    /// The process group it is in now; its own where it has made itself one, as shells do.
+    #[must_use]
+    pub fn group(&self) -> Option<Pid> {
+        rustix::process::getpgid(Some(self.pid)).ok()
+    }
+
+    /// Sends it `signal`: to its whole group where that is of our making, else to it alone. A real-time signal goes
+    /// to it alone: what its number means is between sender and receiver.
+    ///
+    /// # Errors
+    /// It runs as another user, whom we may not signal.
+    pub fn send(&self, signal: Signal) -> std::io::Result<()> {
+        let number = i32::from(signal.number());
+        match rustix::process::Signal::from_named_raw(number) {
+            Some(named) if self.own_group && rustix::process::kill_process_group(self.pid, named).is_ok() => Ok(()),
+            _ => self.child.send_signal(number),
+        }
+    }
+
+    /// Lets it run.
+    pub fn resume(&self) {
+        let _ = self.send(Signal::CONT);
+    }
+
+    /// Is it stopped at this moment (`proc_pid_stat(5)`, state T)? Without /proc it may be.
+    #[must_use]
+    pub fn may_be_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')))
+    }
+
+    /// Reaps every child that has ended, ours or adopted, and tells what has become of the application.
+    ///
+    /// The only reaper. It takes raw statuses: a death by a real-time signal is lost with nix's.
+    #[must_use]
+    pub fn reap(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
+        loop {
+            match rustix::process::wait(options) {
+                Ok(Some((pid, status))) if pid == self.pid => changes.extend(change(status)),
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) | Err(_) => return changes,
+            }
+        }
+    }
+}
+
+fn change(status: WaitStatus) -> Option<Change> {
+    if let Some(code) = status.exit_status() {
+        return Some(Change::Ended(Exit::App(u8::try_from(code).unwrap_or(u8::MAX))));
+    }
+    if let Some(number) = status.terminating_signal() {
+        return Signal::from_number(number).map(|signal| Change::Ended(Exit::Signal(signal)));
+    }
+    status.stopped().then_some(Change::Stopped)
 }

@@ -9,6 +9,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// `TCP_LISTEN` in `include/net/tcp_states.h`.
 const LISTEN: &str = "0A";
 
+/// `TCP_ESTABLISHED` there.
+const ESTABLISHED: &str = "01";
+
 /// A listening socket of this network namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -32,6 +35,32 @@ pub fn listening() -> std::io::Result<Vec<Listener>> {
         Err(error) => return Err(error),
     }
     Ok(listeners)
+}
+
+/// How many connections to these ports of the pod are established.
+///
+/// # Errors
+/// As [`listening`].
+pub fn connections_to(ports: &[u16]) -> std::io::Result<u64> {
+    let count = |path| -> std::io::Result<u64> {
+        let mut count = 0;
+        for line in BufReader::new(File::open(path)?).lines() {
+            count += u64::from(is_connection_to(&line?, ports));
+        }
+        Ok(count)
+    };
+    let v4 = count("/proc/net/tcp")?;
+    match count("/proc/net/tcp6") {
+        Ok(v6) => Ok(v4 + v6),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(v4),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_connection_to(line: &str, ports: &[u16]) -> bool {
+    let mut fields = line.split_ascii_whitespace();
+    let (local, state) = (fields.nth(1).and_then(parse_address), fields.nth(1));
+    state == Some(ESTABLISHED) && local.is_some_and(|local| ports.contains(&local.port()))
 }
 
 fn read(path: &str) -> std::io::Result<Vec<Listener>> {
@@ -103,6 +132,17 @@ mod tests {
             assert_eq!(found.len(), 1, "{address}");
             assert_eq!(found[0].uid, nix::unistd::geteuid().as_raw());
         }
+    }
+
+    #[test]
+    fn connections_are_counted_at_the_end_that_accepted_them() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(connections_to(&[port]).unwrap(), 0);
+        let clients = [(); 3].map(|()| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap());
+        assert_eq!(connections_to(&[port]).unwrap(), 3);
+        assert_eq!(connections_to(&[]).unwrap(), 0);
+        drop(clients);
     }
 
     #[test]

@@ -1,7 +1,14 @@
 //! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it links once.
 
+mod auto;
 mod exec;
+mod faults;
+mod identity;
+mod listening;
 mod real_envoy;
+mod signals;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
+mod surroundings;
+mod toolbox;
 mod waiting;

@@ -1,47 +1,151 @@
-//! Waiting for one proxy whose address is given.
+//! Waiting for one proxy whose address is given: what ends the wait, and what the proxy sees of it.
 
+use std::time::Duration;
+
+use crate::support::directory::Directory;
 use crate::support::meshim::Meshim;
-use crate::support::namespace::inside;
 use crate::support::reply::Reply;
 use crate::support::standin::StandIn;
 
 #[test]
 fn the_application_starts_once_a_late_proxy_is_ready() {
-    let mut proxy = StandIn::late();
-    proxy.says("/ready", Reply::not_ready("PRE_INITIALIZING"));
-    let run = Meshim::starts(["echo", "hello"]).with(["--admin-url", &proxy.url()]).spawn();
-    run.wait_for_stderr("waiting for the proxy mesh=envoy");
-    proxy.open();
-    proxy.wait_for_requests("/ready", 3);
-    assert!(!run.has_ended());
-    proxy.says("/ready", Reply::live());
-    let ended = run.wait().expect_code(0).expect_stderr(&["the proxy is ready"]);
-    assert_eq!(ended.stdout, "hello\n");
+    for mut proxy in [StandIn::late(), StandIn::late_v6()] {
+        proxy.says("/ready", Reply::not_ready("PRE_INITIALIZING"));
+        let run = Meshim::starts(["echo", "hello"]).with(["--admin-url", &proxy.url(), "--log=debug"]).spawn();
+        run.wait_for_stderr("connection refused");
+        proxy.open();
+        proxy.wait_for_requests("/ready", 3);
+        assert!(!run.has_ended());
+        proxy.says("/ready", Reply::live());
+        let ended =
+            run.wait().expect_code(0).expect_stderr(&["waiting for the proxy mesh=envoy", "the proxy is ready"]);
+        assert_eq!(ended.stdout, "hello\n");
+    }
 }
 
 #[test]
-fn a_proxy_that_is_not_ready_in_time_is_124() {
+fn an_admin_api_on_a_unix_socket_is_waited_for_until_the_file_is_there() {
+    let directory = Directory::new();
+    let mut proxy = StandIn::late_unix(&directory.join("admin.sock"));
+    proxy.says("/ready", Reply::live());
+    let run = Meshim::does("wait").with(["--admin-url", &proxy.url(), "--log=debug"]).spawn();
+    run.wait_for_stderr("connection refused");
+    proxy.open();
+    run.wait().expect_code(0);
+    proxy.close();
+    let ended = Meshim::does("wait").with(["--admin-url", &proxy.url(), "--timeout=50ms"]).run().expect_code(1);
+    ended.expect_stderr(&["a Unix socket must be on a volume that both containers mount"]);
+}
+
+#[test]
+fn not_ready_in_time_is_124_and_for_wait_alone_1() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::not_ready("INITIALIZING"));
-    let ended = Meshim::starts(["echo", "never"]).with(["--admin-url", &proxy.url(), "--timeout=300ms"]).run();
-    let ended = ended.expect_code(124).expect_stderr(&["503 INITIALIZING", "is its xDS server reachable"]);
+    let options = ["--admin-url", &proxy.url(), "--timeout=200ms"];
+    let ended = Meshim::starts(["echo", "never"]).with(options).run().expect_code(124);
     assert_eq!(ended.stdout, "");
+    ended.expect_stderr(&["503 INITIALIZING", "is its xDS server reachable"]);
+    Meshim::does("wait").with(options).run().expect_code(1).expect_stderr(&["503 INITIALIZING"]);
 }
 
 #[test]
-fn a_proxy_on_its_real_port_is_found() {
-    inside(|| {
-        let proxy = StandIn::on_port(9901);
-        proxy.says("/ready", Reply::live());
-        Meshim::starts(["true"]).run().expect_code(0).expect_stderr(&["mesh=envoy"]);
-    });
-}
-
-#[test]
-fn a_stop_signal_ends_the_wait_also_as_pid_one() {
+fn on_timeout_start_starts_with_a_warning() {
     let proxy = StandIn::late();
-    let run = Meshim::starts(["true"]).with(["--admin-url", &proxy.url()]).being_pid_one().spawn();
-    run.wait_for_stderr("waiting for the proxy");
-    run.signal(nix::sys::signal::Signal::SIGTERM);
-    run.wait().expect_code(143).expect_stderr(&["ended by SIGTERM"]);
+    let options = ["--admin-url", &proxy.url(), "--timeout=100ms", "--on-timeout=start"];
+    let ended = Meshim::starts(["echo", "started"]).with(options).run().expect_code(0);
+    assert_eq!(ended.stdout, "started\n");
+    ended.expect_stderr(&["warning: the envoy proxy was not ready within", "starting all the same"]);
+}
+
+#[test]
+fn a_timeout_of_zero_waits_for_ever() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING"));
+    let run = Meshim::starts(["true"]).env("MESHIM_ADMIN_URL", proxy.url()).env("MESHIM_TIMEOUT", "0").spawn();
+    run.wait_for_stderr("timeout=never");
+    proxy.wait_for_requests("/ready", 20);
+    assert!(!run.has_ended());
+    proxy.says("/ready", Reply::live());
+    run.wait().expect_code(0);
+}
+
+#[test]
+fn absence_starts_the_application_and_a_proxy_that_has_shown_up_does_not() {
+    let mut proxy = StandIn::late();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING"));
+    let url = proxy.url();
+    let options = ["--admin-url", &url, "--absent-after=100ms", "--timeout=400ms"];
+    let absent = Meshim::starts(["echo", "started"]).with(options).run().expect_code(0);
+    assert_eq!(absent.expect_stderr(&["no proxy has shown up within"]).stdout, "started\n");
+    proxy.open();
+    Meshim::starts(["true"]).with(options).run().expect_code(124);
+}
+
+#[test]
+fn an_endpoint_is_looked_at_over_one_connection() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING"));
+    let run = Meshim::starts(["true"]).with(["--admin-url", &proxy.url()]).spawn();
+    proxy.wait_for_requests("/ready", 30);
+    proxy.says("/ready", Reply::live());
+    run.wait().expect_code(0);
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn a_proxy_that_closes_each_connection_is_followed_over_new_ones() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING").closing());
+    let run = Meshim::starts(["true"]).with(["--admin-url", &proxy.url()]).spawn();
+    proxy.wait_for_requests("/ready", 10);
+    proxy.says("/ready", Reply::live().closing());
+    run.wait().expect_code(0);
+    assert_eq!(proxy.connections(), proxy.count("/ready"));
+}
+
+#[test]
+fn server_info_is_asked_for_once_however_long_the_wait_is() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING"));
+    proxy.says("/server_info", Reply::envoy(200, r#"{"state":"LIVE"}"#));
+    let run = Meshim::starts(["true"]).with(["--ready-url", &format!("{}/server_info", proxy.url())]).spawn();
+    proxy.wait_for_requests("/ready", 30);
+    assert_eq!(proxy.count("/server_info"), 0);
+    proxy.says("/ready", Reply::live());
+    run.wait().expect_code(0);
+    assert_eq!(proxy.count("/server_info"), 1);
+}
+
+#[test]
+fn the_agent_is_asked_at_most_twice_a_second_while_the_admin_api_does_not_say_live() {
+    let (admin, agent) = (StandIn::new(), StandIn::new());
+    admin.says("/ready", Reply::envoy(403, "Forbidden"));
+    agent.says("/healthz/ready", Reply::plain(503, ""));
+    let ready = format!("{}/healthz/ready", agent.url());
+    let options = ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready];
+    let run = Meshim::starts(["true"]).with(options).spawn();
+    agent.wait_for_requests("/healthz/ready", 4);
+    agent.says("/healthz/ready", Reply::plain(200, ""));
+    run.wait().expect_code(0);
+    let times: Vec<_> = agent.requests("/healthz/ready").iter().map(|request| request.at).collect();
+    for pair in times.windows(2) {
+        // A request that came late may be followed by one in time.
+        assert!(pair[1] - pair[0] > Duration::from_millis(400), "{times:?}");
+    }
+    assert_eq!((admin.connections(), agent.connections()), (1, 1));
+}
+
+#[test]
+fn the_agent_is_left_alone_while_envoy_initializes_and_asked_at_once_when_it_is_live() {
+    let (admin, agent) = (StandIn::new(), StandIn::new());
+    admin.says("/ready", Reply::not_ready("PRE_INITIALIZING"));
+    agent.says("/healthz/ready", Reply::plain(200, ""));
+    let ready = format!("{}/healthz/ready", agent.url());
+    let options = ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready];
+    let run = Meshim::starts(["true"]).with(options).spawn();
+    admin.wait_for_requests("/ready", 30);
+    assert_eq!(agent.count("/healthz/ready"), 0);
+    admin.says("/ready", Reply::live());
+    run.wait().expect_code(0);
+    assert_eq!(agent.count("/healthz/ready"), 1);
 }

@@ -1,0 +1,180 @@
+//! Draining: turn the proxy's clients away, watch what is in flight. `meshim drain` is the preStop hook; the
+//! supervisor does the same between the stop signal and the application.
+
+use std::time::Duration;
+
+use tokio::select;
+use tokio::time::{Instant, sleep_until};
+
+use super::wait::register_signals;
+use super::{block_on, facts};
+use crate::config::Drain as Settings;
+use crate::core::activity::{self, Activity, CLUSTERS, STATS};
+use crate::core::drain::{self, Drain, Next, Plan, Reason, Seen, Source, Times};
+use crate::core::duration::Spoken;
+use crate::core::endpoint::Endpoint;
+use crate::core::envoy::{self, Answer, Expect, Fault, Observation};
+use crate::core::exit::{Exit, Failure};
+use crate::core::proxy::Proxy;
+use crate::core::proxy_facts::ProxyFacts;
+use crate::io::http::Client;
+use crate::io::sockets;
+
+/// Envoy goes on listening, tells its inbound clients to go elsewhere, and stays: the agent's own `/drain` would
+/// make a classic sidecar die at once (istio: `pkg/envoy/agent.go`). A second time does nothing.
+const DRAIN_LISTENERS: &str = "/drain_listeners?inboundonly&graceful&skip_exit";
+
+/// One request to the admin API.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// `meshim drain`: 0 when idle after the shortest time, or after the longest; 1 when there is nothing to drain with.
+///
+/// # Errors
+/// No proxy, or none that can be drained; a stop signal.
+pub fn drain(settings: &Settings) -> Result<Exit, Failure> {
+    block_on(async {
+        let mut stop = register_signals()?;
+        let proxy = facts::proxy_now(settings.proxy.as_ref());
+        let no = |sentence: String| Failure::new(Exit::No, sentence);
+        let proxy = proxy.ok_or_else(|| {
+            no("no mesh's proxy listens in this pod, so there is nothing to drain; name it with --mesh or --admin-url"
+                .to_owned())
+        })?;
+        let admin = proxy.admin.clone().ok_or_else(|| {
+            no(format!(
+                "the {} proxy has no Envoy admin API to drain through; set --admin-url if it has one",
+                proxy.mesh
+            ))
+        })?;
+        let draining = until_idle(proxy, settings.times, None, Instant::now());
+        select! {
+            biased;
+            signal = stop.next() => Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while draining"))),
+            end = draining => match end {
+                Ok(()) => Ok(Exit::Yes),
+                Err(why) => Err(no(format!("{admin} cannot be told to drain: {why}"))),
+            },
+        }
+    })
+}
+
+/// Drains, counting from `began`, the stop signal. `facts` are read where they are not known yet.
+///
+/// Comes back when it is over, also with an error: why the proxy could not be told to turn its clients away.
+pub(super) async fn until_idle(
+    proxy: Proxy,
+    times: Times,
+    facts: Option<ProxyFacts>,
+    began: Instant,
+) -> Result<(), String> {
+    let admin = proxy.admin.clone().ok_or("it has no admin API")?;
+    let mut client = Client::new(admin.address.clone());
+    let refusal = match begin(&mut client, &admin, began + times.max).await {
+        Ok(()) => None,
+        Err(Fault::Refused) => {
+            tracing::info!("there is no proxy left to drain: nobody listens at {admin}");
+            return Ok(());
+        }
+        Err(fault) => {
+            tracing::warn!("{admin} cannot be told to drain: {fault}; new requests may still come");
+            Some(fault.to_string())
+        }
+    };
+    let facts = match facts {
+        None if refusal.is_none() => facts::read(&admin).await,
+        facts => facts,
+    };
+    let plan = Plan::new(times, facts.as_ref());
+    let (min, max) = plan.times();
+    tracing::info!(min = %Spoken(min), max = %Spoken(max), "draining");
+    let reason = watch(&proxy, &mut client, plan, began).await;
+    let after = Spoken(began.elapsed());
+    match reason {
+        Reason::Idle => tracing::info!(%after, "drained: no request is in flight"),
+        Reason::ProxyGone => tracing::info!(%after, "drained: the proxy is gone"),
+        Reason::OutOfTime(Some(left)) => tracing::warn!(%after, left, "draining is out of time"),
+        Reason::OutOfTime(None) => tracing::info!(%after, "draining is over; what is in flight could not be seen"),
+    }
+    refusal.map_or(Ok(()), Err)
+}
+
+/// Tells the proxy to drain, unless it does already.
+async fn begin(client: &mut Client, admin: &Endpoint, over: Instant) -> Result<(), Fault> {
+    let until = || over.min(Instant::now() + TIMEOUT);
+    let ready = envoy::decode(Expect::EnvoyReady, client.get("/ready", until()).await);
+    match ready {
+        Observation::NotReady { word, .. } if word == "DRAINING" => {
+            tracing::debug!("{admin} is draining already");
+            return Ok(());
+        }
+        Observation::Failed(Fault::Refused) => return Err(Fault::Refused),
+        _ => {}
+    }
+    match client.post(DRAIN_LISTENERS, until()).await? {
+        Answer { status: 200, .. } => Ok(()),
+        Answer { status: 403, .. } => {
+            Err(Fault::Broken("403, add /drain_listeners to the admin API's allow_paths".to_owned()))
+        }
+        Answer { status, .. } => Err(Fault::Broken(format!("{status}, which is not Envoy's answer"))),
+    }
+}
+
+async fn watch(proxy: &Proxy, client: &mut Client, plan: Plan, began: Instant) -> Reason {
+    let mut drain = Drain::new(plan);
+    loop {
+        match drain.next(began.elapsed()) {
+            Next::Over(reason) => return reason,
+            Next::Rest(until) => sleep_until(began + until).await,
+            Next::Look(source) => {
+                let before = began.elapsed();
+                let seen = look(proxy, client, source).await;
+                let now = began.elapsed();
+                tracing::debug!(?source, ?seen, "looked");
+                drain.on(now, now.saturating_sub(before), seen);
+            }
+        }
+    }
+}
+
+async fn look(proxy: &Proxy, client: &mut Client, source: Source) -> Seen {
+    let path = match source {
+        Source::Stats => STATS,
+        Source::Clusters => CLUSTERS,
+        Source::Sockets => return connections(proxy),
+    };
+    let body = match client.get(path, Instant::now() + TIMEOUT).await {
+        Ok(answer) if answer.status == 200 => answer.body,
+        Err(Fault::Refused) => return Seen::Gone,
+        Ok(_) | Err(_) => return Seen::Unreadable,
+    };
+    let (activity, draining) = match source {
+        Source::Stats => {
+            let stats = activity::from_stats(&body);
+            (stats.activity, stats.draining)
+        }
+        _ => (activity::from_clusters(&body), false),
+    };
+    activity.map_or(Seen::Unreadable, |activity| Seen::Busy { activity, draining })
+}
+
+/// Connections to whatever listens in this pod and is not the proxy.
+fn connections(proxy: &Proxy) -> Seen {
+    let profile = proxy.mesh.profile();
+    let counted = sockets::listening().and_then(|listening| {
+        let is_proxys = |port: u16, uid: u32| profile.owned_ports.contains(&port) || profile.uid == Some(uid);
+        let ports = listening.iter().map(|listener| (listener.address.port(), listener.uid));
+        let ports: Vec<u16> = ports.filter(|(port, uid)| !is_proxys(*port, *uid)).map(|(port, _)| port).collect();
+        sockets::connections_to(&ports)
+    });
+    match counted {
+        Ok(active) => Seen::Busy { activity: Activity { active, begun: None }, draining: false },
+        Err(_) => Seen::Unreadable,
+    }
+}
+
+/// Says at the start what will not fit at the end.
+pub(super) fn warn_of_misfits(times: Times, facts: &ProxyFacts) {
+    for misfit in drain::misfits(times, facts) {
+        tracing::warn!("{misfit}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Asking the proxy to end: `meshim quit`, and what `--quit` does on every exit path. Never changes an exit code.
+
+use tokio::select;
+use tokio::time::{Instant, sleep_until};
+
+use super::wait::register_signals;
+use super::{block_on, facts};
+use crate::config::Quit as Settings;
+use crate::core::endpoint::Endpoint;
+use crate::core::exit::{Exit, Failure};
+use crate::core::proxy::Proxy;
+use crate::core::proxy_facts::ProxyFacts;
+use crate::core::quit::{Next, Outcome, Quit};
+use crate::io::http::Client;
+
+/// `meshim quit`: 0 when the proxy will end, or is a native sidecar, which Kubernetes ends; else 1.
+///
+/// # Errors
+/// There is nobody to ask, or not all agree; a stop signal.
+pub fn quit(settings: &Settings) -> Result<Exit, Failure> {
+    block_on(async {
+        let mut stop = register_signals()?;
+        let proxy = facts::proxy_now(settings.proxy.as_ref());
+        let request = Request { urls: settings.urls.clone(), proxy, facts: None, seen_alive: false };
+        select! {
+            biased;
+            signal = stop.next() => Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while asking the proxy to end"))),
+            refusals = ask(request) => match refusals.as_slice() {
+                [] => Ok(Exit::Yes),
+                refusals => Err(Failure::new(Exit::No, format!("the proxy will not end: {}", refusals.join("; ")))),
+            },
+        }
+    })
+}
+
+/// Whom to ask, and what is known about it.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// What the user named; each is a proxy of its own.
+    pub(super) urls: Vec<Endpoint>,
+    /// The mesh's proxy.
+    pub(super) proxy: Option<Proxy>,
+    /// What it has said about itself.
+    pub(super) facts: Option<ProxyFacts>,
+    /// Has it been seen alive?
+    pub(super) seen_alive: bool,
+}
+
+/// Asks all that are to end, and says what came of it: why those will not that will not.
+pub(super) async fn ask(request: Request) -> Vec<String> {
+    let Request { urls, proxy, facts, seen_alive } = request;
+    let own = proxy.as_ref().map(Proxy::quit).unwrap_or_default();
+    let facts = match (facts, proxy.and_then(|proxy| proxy.admin)) {
+        (None, Some(admin)) => facts::read(&admin).await,
+        (facts, _) => facts,
+    };
+    let is_native = facts.is_some_and(|facts| facts.is_native());
+    if is_native {
+        tracing::info!(
+            "the proxy is a native sidecar, which Kubernetes ends by itself and would start again: not asked"
+        );
+    }
+    let is_its = |url: &Endpoint| own.iter().any(|own| is_same_port(own, url));
+    let proxies: Vec<Vec<Endpoint>> = if urls.is_empty() {
+        vec![own.clone()].into_iter().filter(|own| !is_native && !own.is_empty()).collect()
+    } else {
+        urls.into_iter().filter(|url| !(is_native && is_its(url))).map(|url| vec![url]).collect()
+    };
+    if proxies.is_empty() {
+        if is_native {
+            return Vec::new();
+        }
+        let nobody = "no proxy is known that could be asked; name its endpoint with --quit-url".to_owned();
+        tracing::warn!("{nobody}");
+        return vec![nobody];
+    }
+    let mut refusals = Vec::new();
+    for outcome in post(Quit::new(proxies, seen_alive)).await {
+        match outcome {
+            Outcome::Agreed(how) => tracing::info!("the proxy was asked to end: {how}"),
+            Outcome::Refused(why) => {
+                tracing::warn!("the proxy will not end: {why}");
+                refusals.push(why);
+            }
+        }
+    }
+    refusals
+}
+
+async fn post(mut quit: Quit) -> Vec<Outcome> {
+    let began = Instant::now();
+    loop {
+        match quit.next(began.elapsed()) {
+            Next::Over => return quit.outcomes(),
+            Next::Rest(until) => sleep_until(began + until).await,
+            Next::Post { request, endpoint, until } => {
+                let mut client = Client::new(endpoint.address.clone());
+                let answer = client.post(&endpoint.path, began + until).await;
+                tracing::debug!(url = %endpoint, ?answer, "posted");
+                quit.on(began.elapsed(), request, &answer);
+            }
+        }
+    }
+}
+
+/// `localhost` and `127.0.0.1` are the same here.
+fn is_same_port(one: &Endpoint, other: &Endpoint) -> bool {
+    use crate::core::endpoint::Address::{Tcp, Unix};
+    match (&one.address, &other.address) {
+        (Tcp { port: one, .. }, Tcp { port: other, .. }) => one == other,
+        (Unix(one), Unix(other)) => one == other,
+        _ => false,
+    }
+}

@@ -1,0 +1,274 @@
+//! Being the application's parent: events in, the actions of [`Lifecycle`] out.
+//!
+//! Owns the loop and what each action is; what happens when is `core::lifecycle`'s. From the application's start
+//! on, nothing here ends it but a stop signal's grace period.
+
+use std::ffi::OsString;
+use std::future::pending;
+use std::path::Path;
+use std::pin::Pin;
+
+use tokio::select;
+use tokio::time::{Instant, sleep_until};
+
+use super::quit::Request;
+use super::{drain, facts, quit};
+use crate::config::Supervise;
+use crate::core::duration::Spoken;
+use crate::core::exit::{Exit, Failure};
+use crate::core::lifecycle::{Action, Event, Lifecycle, Phase};
+use crate::core::proxy::Proxy;
+use crate::core::proxy_facts::ProxyFacts;
+use crate::core::signal::Signal;
+use crate::io::process::{self, Application, Change};
+use crate::io::signals::{Arrival, Inbox, Remembered, StopSignals};
+use crate::io::terminal::Terminal;
+
+/// Starts the command and stays until its end.
+///
+/// # Errors
+/// It could not be started, or a stop signal came first.
+pub(super) async fn supervise(
+    settings: &Supervise,
+    path: &Path,
+    command: &[OsString],
+    proxy: Option<Proxy>,
+    stop: &mut StopSignals,
+) -> Result<Exit, Failure> {
+    let failed =
+        |what: &str, error: std::io::Error| Failure::new(Exit::Failed, format!("the kernel refuses {what}: {error}"));
+    // From here on every signal is remembered, so that none is lost on the way to the first look into the inbox.
+    let remembered = Remembered::register().map_err(|error| failed("signal handlers", error))?;
+    stopped_before_start(stop)?;
+    if let Err(error) = process::adopt_orphans() {
+        tracing::warn!("the kernel does not let us adopt orphans: {error}; they go to the container's init");
+    }
+    let terminal = Terminal::controlling();
+    let application =
+        Application::start(path, command, terminal.is_none()).map_err(|error| not_started(path, &error))?;
+    let inbox = remembered.into_inbox().map_err(|error| failed("signalfd", error))?;
+    tracing::debug!(pid = application.pid(), "the application has started");
+    Ok(Supervisor::new(settings, application, terminal, proxy).run(inbox).await)
+}
+
+/// The last look before the application starts.
+pub(super) fn stopped_before_start(stop: &StopSignals) -> Result<(), Failure> {
+    stop.arrived().map_or(Ok(()), |signal| {
+        Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} before the application started")))
+    })
+}
+
+/// fork's or exec's error as what the user should do.
+pub(super) fn not_started(path: &Path, error: &std::io::Error) -> Failure {
+    let path = path.display();
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::new(Exit::NotFound, format!("the command {path} cannot be executed: {error}"))
+        }
+        std::io::ErrorKind::WouldBlock => Failure::new(
+            Exit::Failed,
+            format!(
+                "the command {path} cannot be started: the limit of processes is reached ({error}); raise the pod's \
+                 pids limit, or this user's RLIMIT_NPROC"
+            ),
+        ),
+        std::io::ErrorKind::OutOfMemory => Failure::new(
+            Exit::Failed,
+            format!("the command {path} cannot be started: {error}; raise the container's memory limit"),
+        ),
+        _ => Failure::new(Exit::CannotExecute, format!("the command {path} cannot be executed: {error}")),
+    }
+}
+
+/// What is done beside waiting; at most one thing at a time.
+type Work = Pin<Box<dyn Future<Output = Done>>>;
+
+/// What came of it.
+enum Done {
+    Read(Option<ProxyFacts>),
+    Drained,
+    Asked,
+}
+
+struct Supervisor<'a> {
+    settings: &'a Supervise,
+    application: Application,
+    terminal: Option<Terminal>,
+    proxy: Option<Proxy>,
+    facts: Option<ProxyFacts>,
+    lifecycle: Lifecycle,
+    work: Option<Work>,
+    began: Instant,
+}
+
+impl<'a> Supervisor<'a> {
+    fn new(
+        settings: &'a Supervise,
+        application: Application,
+        terminal: Option<Terminal>,
+        proxy: Option<Proxy>,
+    ) -> Self {
+        let mut lifecycle = Lifecycle::new(settings.rules());
+        let admin = proxy.as_ref().and_then(|proxy| proxy.admin.clone());
+        if admin.is_none() {
+            lifecycle.cannot_drain();
+            if let (Some(_), Some(proxy)) = (settings.drain, &proxy) {
+                tracing::warn!(
+                    "--drain has no effect: the {} proxy has no Envoy admin API to drain through",
+                    proxy.mesh
+                );
+            }
+        }
+        let mut work: Option<Work> = None;
+        if let (Some(admin), true) = (admin, settings.needs_facts()) {
+            work = Some(Box::pin(async move { Done::Read(facts::read(&admin).await) }));
+        }
+        let began = Instant::now();
+        Self { settings, application, terminal, proxy, facts: None, lifecycle, work, began }
+    }
+
+    async fn run(mut self, mut inbox: Inbox) -> Exit {
+        loop {
+            let deadline = self.lifecycle.deadline().map(|deadline| self.began + deadline);
+            let events = select! {
+                biased;
+                arrival = inbox.next() => match arrival {
+                    Ok(Arrival::Child) => self.on_child(),
+                    Ok(arrival) => self.on_signal(arrival),
+                    // It is our own descriptor, open and valid: nothing that could be waited for, nor done about it.
+                    Err(error) => return self.deaf(&error),
+                },
+                done = finished(&mut self.work) => self.on_done(done),
+                () = at(deadline) => vec![Event::TimeOver],
+            };
+            for event in events {
+                for action in self.lifecycle.on(self.began.elapsed(), event) {
+                    if let Some(exit) = self.perform(action) {
+                        return exit;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The signals of a terminal's keys go to its foreground group, the application's own, without us.
+    fn on_signal(&self, arrival: Arrival) -> Vec<Event> {
+        match arrival {
+            Arrival::Sent(signal) | Arrival::Kernel(signal @ Signal::HUP) => vec![Event::Came(signal)],
+            Arrival::Kernel(signal) => {
+                tracing::debug!(%signal, terminal = self.terminal.is_some(), "the kernel's signal is not forwarded");
+                Vec::new()
+            }
+            Arrival::Child => Vec::new(),
+        }
+    }
+
+    fn on_child(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for change in self.application.reap() {
+            match change {
+                Change::Ended(exit) => events.push(Event::Ended(exit)),
+                Change::Stopped => self.stop_with_it(),
+            }
+        }
+        events
+    }
+
+    /// Under a shell with job control we stop when the application does, and go on with it, so that the shell sees
+    /// the one job that it has started.
+    fn stop_with_it(&self) {
+        let Some(terminal) = self.terminal.as_ref().filter(|_| process::is_a_job()) else { return };
+        let group = self.application.group();
+        let had_its_turn = terminal.foreground() == group;
+        process::stop_ourselves();
+        if let (Some(group), true) = (group, had_its_turn) {
+            terminal.hand_to(group);
+        }
+        self.application.resume();
+    }
+
+    fn on_done(&mut self, done: Done) -> Vec<Event> {
+        match done {
+            Done::Drained => vec![Event::Drained],
+            Done::Asked => vec![Event::Asked],
+            Done::Read(facts) => {
+                if let (Some(times), Some(facts)) = (self.settings.drain, &facts) {
+                    drain::warn_of_misfits(times, facts);
+                }
+                self.facts = facts;
+                Vec::new()
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Exit> {
+        match action {
+            Action::Drain => self.work = self.drain(),
+            Action::Stop(signal) => {
+                self.work = None;
+                self.send(signal);
+                // A stopped process would take its stop signal with it into the grave.
+                if self.application.may_be_stopped() {
+                    self.application.resume();
+                }
+            }
+            Action::Forward(signal) => self.send(signal),
+            Action::Kill => {
+                self.work = None;
+                let grace = Spoken(self.settings.grace);
+                tracing::warn!("the application has not ended within {grace} of the stop signal (--grace): killing it");
+                self.send(Signal::KILL);
+            }
+            Action::Quit => {
+                let urls = self.settings.quit_urls.clone();
+                let seen_alive = self.proxy.is_some();
+                let request = Request { urls, proxy: self.proxy.clone(), facts: self.facts.take(), seen_alive };
+                self.work = Some(Box::pin(async move {
+                    quit::ask(request).await;
+                    Done::Asked
+                }));
+            }
+            Action::Exit(exit) => return Some(exit),
+        }
+        None
+    }
+
+    fn drain(&mut self) -> Option<Work> {
+        let (proxy, times, facts) = (self.proxy.clone()?, self.settings.drain?, self.facts.clone());
+        let began = Instant::now();
+        Some(Box::pin(async move {
+            // Where the proxy could not be told, that has been said, and the application has served on all the same.
+            let _ = drain::until_idle(proxy, times, facts, began).await;
+            Done::Drained
+        }))
+    }
+
+    fn send(&self, signal: Signal) {
+        tracing::debug!(%signal, phase = ?self.lifecycle.phase(), "forwarding");
+        if let Err(error) = self.application.send(signal) {
+            tracing::warn!("{signal} cannot be sent to the application: {error}; does it run as another user?");
+        }
+    }
+
+    fn deaf(&self, error: &std::io::Error) -> Exit {
+        tracing::error!("signals cannot be read any more: {error}; phase={:?}", self.lifecycle.phase());
+        match self.lifecycle.phase() {
+            Phase::Quitting(exit) => exit,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+async fn finished(work: &mut Option<Work>) -> Done {
+    let Some(running) = work else { return pending().await };
+    let done = running.await;
+    *work = None;
+    done
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
