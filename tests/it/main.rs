@@ -5,6 +5,7 @@ mod exec;
 mod faults;
 mod identity;
 mod listening;
+mod manifests;
 mod real_envoy;
 mod signals;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
