@@ -5,6 +5,7 @@ mod faults;
 mod identity;
 mod real_envoy;
 mod signals;
+mod supervise;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
 mod surroundings;
