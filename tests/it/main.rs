@@ -8,6 +8,7 @@ mod listening;
 mod manifests;
 mod real_envoy;
 mod signals;
+mod supervise;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
 mod surroundings;
