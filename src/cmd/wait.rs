@@ -21,6 +21,9 @@ use crate::io::http::Client;
 use crate::io::signals::StopSignals;
 use crate::io::sockets::{self, Listener};
 
+/// How often a guess that no answer has confirmed yet is held against the listening ports again.
+const SECOND_GUESS: Duration = Duration::from_secs(1);
+
 /// How long Envoy may take to say what it waits for, once the wait has failed.
 const INIT_DUMP_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -117,13 +120,12 @@ impl Waiter<'_> {
         let mut told = false;
         loop {
             let before = self.now();
-            let listening = sockets::listening().map_err(|error| {
+            let shown = self.shown().map_err(|error| {
                 let sentence =
                     format!("--mesh auto reads /proc/net/tcp, which fails: {error}; name the mesh with --mesh");
                 Failure::new(Exit::Failed, sentence)
             })?;
-            let refuted: Vec<Mesh> = self.strangers.iter().map(|(mesh, _)| *mesh).collect();
-            match mesh::detect(&ports_of(&listening), &refuted) {
+            match shown {
                 Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
                 Detected::Ambient => {
                     tracing::info!("this pod is in an ambient mesh: there is no sidecar to wait for");
@@ -150,6 +152,12 @@ impl Waiter<'_> {
         }
     }
 
+    /// What the listening ports show, but for guesses that were refuted.
+    fn shown(&self) -> std::io::Result<Detected> {
+        let refuted: Vec<Mesh> = self.strangers.iter().map(|(mesh, _)| *mesh).collect();
+        Ok(mesh::detect(&ports_of(&sockets::listening()?), &refuted))
+    }
+
     fn timeout(&self) -> String {
         self.settings.limits.timeout.map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string())
     }
@@ -162,10 +170,18 @@ impl Waiter<'_> {
     async fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
         let mut gate = Gate::new(self.settings.limits, proxy.shape(guessed));
         let mut clients = Clients::new(proxy);
+        let mut second_guess = self.now() + SECOND_GUESS;
         let ready = proxy.endpoint(Target::Authority(0)).0.to_string();
         tracing::info!(mesh = %proxy.mesh, %ready, timeout = %self.timeout(), "waiting for the proxy");
         loop {
             match gate.next(self.now()) {
+                Next::Rest(_) if guessed && self.now() >= second_guess => {
+                    // A stranger on one mesh's port may have kept us from another mesh's proxy that came later.
+                    if self.shown().is_ok_and(|shown| shown != Detected::Sidecar(proxy.mesh)) {
+                        return Ok(None);
+                    }
+                    second_guess = self.now() + SECOND_GUESS;
+                }
                 Next::Rest(until) => self.rest(until, Some((proxy, &gate))).await?,
                 Next::Look { target, until } => {
                     let before = self.now();

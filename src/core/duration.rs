@@ -66,7 +66,8 @@ impl fmt::Display for Spoken {
         match whole.into_iter().find(|(unit, _)| milliseconds > 0 && milliseconds.is_multiple_of(*unit)) {
             Some((unit, name)) => write!(f, "{}{name}", milliseconds / unit),
             None if milliseconds < 1_000 => write!(f, "{milliseconds}ms"),
-            None => write!(f, "{:.2}s", self.0.as_secs_f64()),
+            // In whole numbers: the formatting of floats alone would be a fiftieth of the binary.
+            None => write!(f, "{}.{:02}s", milliseconds / 1_000, milliseconds % 1_000 / 10),
         }
     }
 }

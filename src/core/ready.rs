@@ -119,6 +119,8 @@ impl Gate {
             // The end of the wait cut this look short: what was seen before it tells more.
             return;
         }
+        // One slow answer on a busy machine is not what a look costs the proxy; several in a row are.
+        let took = before.as_ref().map_or(took, |look| took.min(look.took.saturating_mul(2)));
         match target {
             Target::Cheap if seen == Observation::Ready => self.live_since = self.live_since.or(Some(now)),
             Target::Cheap => self.live_since = None,
@@ -369,6 +371,21 @@ mod tests {
     fn a_look_ends_with_the_wait_at_the_latest() {
         let gate = Gate::new(Limits { timeout: Some(300 * MS), ..limits() }, ALONE);
         assert_eq!(gate.next(Duration::ZERO), Next::Look { target: Target::Authority(0), until: 300 * MS });
+    }
+
+    #[test]
+    fn one_slow_answer_does_not_lengthen_the_pause_and_slow_answers_do() {
+        let mut gate = Gate::new(limits(), ALONE);
+        let (mut now, mut rests) = (Duration::ZERO, Vec::new());
+        for took in [MS / 10, 50 * MS, MS / 10, 50 * MS, 50 * MS, 50 * MS, 50 * MS, 50 * MS, 50 * MS, 50 * MS] {
+            now += took;
+            gate.observe(Target::Authority(0), now, took, not_ready());
+            let Next::Rest(until) = gate.next(now) else { panic!("a look is followed by a rest") };
+            rests.push(until.saturating_sub(now));
+            now = until;
+        }
+        assert!(rests[..4].iter().all(|rest| *rest == 5 * MS), "{rests:?}");
+        assert!(rests[9] > 100 * MS, "{rests:?}");
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn object(members: &[(&str, &str)]) -> String {
 
 /// A JSON string.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 const fn word(severity: Severity) -> &'static str {

@@ -12,6 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_LENGTH, HOST, SERVER};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -93,22 +94,34 @@ impl Client {
     }
 }
 
+/// A socket of either kind. Behind a pointer, so that hyper is compiled for one type, not for two.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
+
 async fn connect(address: &Address) -> Result<SendRequest<Empty<Bytes>>, Fault> {
-    match address {
-        Address::Unix(path) => handshake(UnixStream::connect(path).await.map_err(|error| unconnected(&error))?).await,
-        Address::Tcp { .. } => connect_tcp(address.socket_addresses()).await,
-    }
+    let socket: Box<dyn Socket> = match address {
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(|error| unconnected(&error))?),
+        Address::Tcp { .. } => Box::new(connect_tcp(address.socket_addresses()).await?),
+    };
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_LIMIT)
+        .handshake(TokioIo::new(socket))
+        .await
+        .map_err(|error| broken(&error))?;
+    // The connection's own end is seen by whoever uses the sender; it is gone with the runtime at the latest.
+    drop(tokio::spawn(connection));
+    Ok(sender)
 }
 
 /// Tries the addresses in order; the first one's refusal is what is told, unless a later one fails otherwise.
-async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<SendRequest<Empty<Bytes>>, Fault> {
+async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
     let mut fault = Fault::Refused;
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Requests are one small segment: waiting for more to send would only delay them.
                 let _ = stream.set_nodelay(true);
-                return handshake(stream).await;
+                return Ok(stream);
             }
             // A pod without IPv6 has no ::1: nobody listens there either.
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {}
@@ -116,20 +129,6 @@ async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<SendRequest<Empty<Byt
         }
     }
     Err(fault)
-}
-
-async fn handshake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Fault>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(&error))?;
-    // The connection's own end is seen by whoever uses the sender; it is gone with the runtime at the latest.
-    drop(tokio::spawn(connection));
-    Ok(sender)
 }
 
 async fn read(response: Response<Incoming>) -> Result<Answer, Fault> {

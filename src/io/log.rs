@@ -65,9 +65,10 @@ impl Line {
 
     /// `ts` is Unix time in seconds, as the loggers of the field (zap, pilot-agent) have it.
     fn json(level: Level) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let word = level.as_str().to_ascii_lowercase();
-        let head = format!("{{\"ts\":{now:.3},\"level\":\"{word}\",\"logger\":\"meshim\"");
+        let head =
+            format!("{{\"ts\":{}.{:03},\"level\":\"{word}\",\"logger\":\"meshim\"", now.as_secs(), now.subsec_millis());
         Self { json: true, head, message: String::new(), fields: String::new() }
     }
 
@@ -96,7 +97,7 @@ impl Line {
 
 /// A JSON string, which keeps a text line in one line, too.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 impl Visit for Line {

@@ -146,6 +146,20 @@ fn a_sidecar_that_starts_after_us_is_found_when_it_listens() {
 }
 
 #[test]
+fn a_stranger_that_never_says_no_does_not_hide_a_sidecar_that_comes_later() {
+    inside(|| {
+        let stranger = StandIn::on_port(9901);
+        stranger.says("/ready", Reply::plain(503, "starting"));
+        let run = Meshim::starts(["true"]).spawn();
+        run.wait_for_stderr("waiting for the proxy mesh=envoy");
+        let (agent, admin) = (StandIn::on_port(15021), StandIn::on_port(15000));
+        agent.says("/healthz/ready", Reply::plain(200, ""));
+        admin.says("/ready", Reply::live());
+        run.wait().expect_code(0).expect_stderr(&["the proxy is ready mesh=istio"]);
+    });
+}
+
+#[test]
 fn somebody_elses_server_on_9901_is_passed_over_and_the_sidecar_found_later() {
     inside(|| {
         let stranger = StandIn::on_port(9901);

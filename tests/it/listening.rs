@@ -1,7 +1,11 @@
 //! `meshim check` and `--listen` against sockets that are there, or are not, and proxies that tell little or nothing.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
+use meshim::cmd::check::after_start;
+use meshim::core::mesh::Mesh;
+use meshim::core::proxy::{Given, Proxy};
 use nix::sys::resource::{Resource, setrlimit};
 use serde_json::{Value, json};
 
@@ -10,6 +14,7 @@ use crate::support::meshim::Meshim;
 use crate::support::namespace::inside;
 use crate::support::process::Ended;
 use crate::support::reply::Reply;
+use crate::support::shared::Shared;
 use crate::support::standin::StandIn;
 
 /// The inbound clusters that a proxy shows: one to the pod address for each of these ports.
@@ -223,4 +228,53 @@ fn a_listen_address_that_the_mesh_cannot_reach_keeps_the_application_from_starti
 fn a_port_of_the_proxys_is_refused_before_the_wait() {
     let run = Meshim::starts(["true"]).with(["--mesh=istio", "--timeout=0"]).env("MESHIM_LISTEN", "0.0.0.0:15090");
     run.run().expect_code(125).expect_stderr(&["port 15090, which belongs to the istio proxy"]);
+}
+
+/// Every warning that meshim's library logs in this process.
+#[derive(Clone, Debug, Default)]
+struct Warnings(Shared<Vec<String>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut keep = |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            self.0.change(|lines| lines.push(format!("{value:?}")));
+        };
+        event.record(&mut keep);
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn after_start_the_listen_addresses_are_judged_once_and_only_logged() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        let url = format!("unix:{}:/", admin.directory.join("admin.sock").display());
+        let given = Given { mesh: Some(Mesh::Istio), admin: url.parse().ok(), ready: None };
+        let proxy = Proxy::given(&given).expect("it is named");
+        let warnings = Warnings::default();
+        let _guard = tracing::subscriber::set_default(warnings.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let look = after_start(Some(&proxy), &[], Duration::from_secs(5));
+            let mut app = None;
+            let late = async {
+                tokio::task::yield_now().await;
+                assert_eq!(admin.proxy.count("/config_dump"), 0, "nobody listens yet: there is nothing to ask for");
+                app = Some(TcpListener::bind("127.0.0.1:8080").unwrap());
+            };
+            tokio::join!(look, late);
+        });
+        let said = warnings.0.look(Clone::clone);
+        assert!(said.len() == 1 && said[0].contains("listens on 127.0.0.1 only, port 8080"), "{said:?}");
+        assert_eq!(admin.proxy.count("/config_dump"), 1);
+    });
 }

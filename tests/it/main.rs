@@ -5,8 +5,10 @@ mod exec;
 mod faults;
 mod identity;
 mod listening;
+mod manifests;
 mod real_envoy;
 mod signals;
+mod supervise;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
 mod surroundings;

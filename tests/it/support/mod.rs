@@ -4,6 +4,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod envoy;
+pub(crate) mod listener;
 pub(crate) mod meshim;
 pub(crate) mod namespace;
 pub(crate) mod process;
