@@ -2,7 +2,8 @@
 //! what it asks of the proxy.
 //!
 //! The proxy is a stand-in with Istio's two endpoints, because of a real one nobody knows the moment it became ready.
-//! For a third of its start-up nobody listens, then both endpoints say 503, then both say 200.
+//! For a third of its start-up nobody listens, then both endpoints say 503, then both say 200. As an Envoy under xDS, it
+//! has its clusters last but one: for the last tenth it says INITIALIZING.
 
 #![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here threads wait for start-ups")]
 
@@ -138,11 +139,13 @@ fn wait_for(peers: &Peers, bare: f64, start_up: StartUp) -> Outcome {
     agent.says("/healthz/ready", Reply::plain(503, ""));
     let began = now();
     let process = Process::spawn(&mut waiting(peers, start_up.contender, &admin, &agent));
-    let third = start_up.takes / 3;
-    std::thread::sleep(third);
+    let (listens, has_clusters) = (start_up.takes / 3, start_up.takes / 10 * 9);
+    std::thread::sleep(listens);
     admin.open();
     agent.open();
-    std::thread::sleep(third * 2);
+    std::thread::sleep(has_clusters.saturating_sub(listens));
+    admin.says("/ready", Reply::not_ready("INITIALIZING"));
+    std::thread::sleep(start_up.takes / 10);
     let ready = now();
     admin.says("/ready", Reply::live());
     agent.says("/healthz/ready", Reply::plain(200, ""));

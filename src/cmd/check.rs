@@ -17,7 +17,7 @@ use crate::core::listen::{Socket, owner};
 use crate::core::listen_findings::{Facts, before_start, for_real};
 use crate::core::listen_words::spoken_ports;
 use crate::core::mesh::Mesh;
-use crate::core::pacing::pause;
+use crate::core::pacing::{Distance, pause};
 use crate::core::proxy::Proxy;
 use crate::core::report::Report;
 use crate::io::identity;
@@ -148,7 +148,7 @@ pub async fn after_start(proxy: Option<&Proxy>, declared: &[SocketAddr], request
     let mut before: Vec<SocketAddr> = Vec::new();
     while began.elapsed() < LISTENS_WITHIN {
         let now = began.elapsed();
-        sleep(pause(now, Duration::from_millis(5))).await;
+        sleep(pause(now, Duration::from_millis(5), Distance::Near)).await;
         let survey = Survey::of_sockets(proxy.map(|proxy| proxy.mesh));
         let listening: Vec<SocketAddr> = ours(&survey).map(|socket| socket.bound.address).collect();
         if !listening.is_empty() && listening == before {
