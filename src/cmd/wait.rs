@@ -13,7 +13,7 @@ use crate::core::endpoint::Address;
 use crate::core::envoy::{self, Observation};
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::{self, Detected, Mesh};
-use crate::core::pacing::{Patience, Verdict, pause};
+use crate::core::pacing::{Distance, Patience, Verdict, pause};
 use crate::core::proxy::Proxy;
 use crate::core::ready::{Gate, Next, Target};
 use crate::core::signal::Signal;
@@ -148,7 +148,7 @@ impl Waiter<'_> {
             if self.patience.is_over(now) {
                 tracing::warn!("no proxy after {}: {}", Spoken(now), self.nothing_found());
             }
-            self.rest(limits.cut(now + pause(now, now.saturating_sub(before)), now), None).await?;
+            self.rest(limits.cut(now + pause(now, now.saturating_sub(before), Distance::Absent), now), None).await?;
         }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::core::envoy::{Fault, Observation};
-use crate::core::pacing::{LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause};
+use crate::core::pacing::{Distance, LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause};
 
 /// How often the authority is looked at while the admin API, which comes up first, tells nothing: it may be locked
 /// or at another address. Each failed look at Istio's authority makes the agent log a warning: at most two a second.
@@ -61,6 +61,21 @@ struct Look {
     at: Duration,
     took: Duration,
     seen: Observation,
+}
+
+impl Look {
+    fn distance(&self) -> Distance {
+        match &self.seen {
+            Observation::Failed(Fault::Refused) => Distance::Absent,
+            Observation::NotReady { word, .. } if word == "PRE_INITIALIZING" => Distance::Far,
+            _ => Distance::Near,
+        }
+    }
+
+    /// When the same endpoint is worth the next one.
+    fn next(&self, distance: Distance) -> Duration {
+        self.at + pause(self.at, self.took, distance)
+    }
 }
 
 /// One wait for one proxy.
@@ -158,12 +173,12 @@ impl Gate {
             return Duration::MAX;
         }
         match &self.cheap {
-            None => self.authority.as_ref().map_or(Duration::ZERO, |look| look.at + pause(look.at, look.took)),
+            None => self.authority.as_ref().map_or(Duration::ZERO, |look| look.next(Distance::Near)),
             Some(look) => match look.seen {
                 Observation::Ready => Duration::MAX,
                 // Neither changes while the proxy lives.
                 Observation::Locked | Observation::Foreign { .. } => look.at + LONGEST_PAUSE,
-                _ => look.at + pause(look.at, look.took),
+                _ => look.next(look.distance()),
             },
         }
     }
@@ -172,7 +187,9 @@ impl Gate {
     fn authority_due(&self) -> Duration {
         let last = self.authority.as_ref();
         let at = last.map_or(Duration::ZERO, |look| look.at);
-        let pause = last.map_or(Duration::ZERO, |look| pause(look.at, look.took));
+        // Behind a LIVE proxy, an authority that refuses is about to come.
+        let distance = |look: &Look| if self.live_since.is_some() { Distance::Near } else { look.distance() };
+        let next = last.map_or(Duration::ZERO, |look| look.next(distance(look)));
         let failed = last.is_some_and(|look| look.seen.speaks());
         if self.shape.cheap && self.cheap.is_none() {
             return Duration::MAX;
@@ -180,14 +197,14 @@ impl Gate {
         match (self.cheap.as_ref().map(|look| &look.seen), self.live_since) {
             (_, Some(live)) if at <= live => live,
             // LIVE, and the authority still says no: rarer the longer that lasts, each one is a line in a log.
-            (_, Some(live)) => at + pause.max(at.saturating_sub(live) / SHARE_OF_PROXY).min(LONGEST_PAUSE),
+            (_, Some(live)) => next.max(at + (at.saturating_sub(live) / SHARE_OF_PROXY).min(LONGEST_PAUSE)),
             (Some(Observation::NotReady { .. }), _) if self.shape.same_server => Duration::MAX,
             (Some(Observation::NotReady { .. }), _) => at + SECOND_OPINION_PAUSE,
             (Some(_), _) if last.is_none() => at,
-            (Some(_), _) => at + pause.max(AUTHORITY_PAUSE),
+            (Some(_), _) => next.max(at + AUTHORITY_PAUSE),
             // Nobody there: the address of the mesh's other versions is asked at once.
             _ if self.current > 0 && !failed => at,
-            _ => at + pause,
+            _ => next,
         }
     }
 }
@@ -204,8 +221,12 @@ mod tests {
         Limits { timeout: Some(Duration::from_mins(2)), absent_after: None, request_timeout: Duration::from_secs(1) }
     }
 
+    fn says(word: &str) -> Observation {
+        Observation::NotReady { status: 503, word: word.to_owned() }
+    }
+
     fn not_ready() -> Observation {
-        Observation::NotReady { status: 503, word: "PRE_INITIALIZING".to_owned() }
+        says("INITIALIZING")
     }
 
     fn refused() -> Observation {
@@ -247,7 +268,7 @@ mod tests {
         target != Target::Cheap
     }
 
-    /// A sidecar that is refused, then initializing from 0.3 s on, then LIVE and ready at `ready_at`.
+    /// A sidecar that refuses, then is initializing from 0.3 s on, then LIVE and ready at `ready_at`.
     fn sidecar(ready_at: Duration) -> impl Fn(Target, Duration) -> Observation {
         move |_, now| match now {
             now if now >= ready_at => Observation::Ready,
@@ -264,6 +285,28 @@ mod tests {
             assert_eq!(verdict, Verdict::Ready);
             let lag = over.saturating_sub(ready_at);
             assert!(lag <= 6 * MS.max(ready_at / 500), "{start} ms: {lag:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_far_from_ready_is_looked_at_more_rarely() {
+        let looks_in_a_second = |seen: Observation| {
+            let wait = Limits { timeout: Some(1_000 * MS), ..limits() };
+            simulate(Gate::new(wait, ALONE), |_, _| seen.clone()).2.len()
+        };
+        let (near, far, absent) =
+            (looks_in_a_second(not_ready()), looks_in_a_second(says("PRE_INITIALIZING")), looks_in_a_second(refused()));
+        assert!(near > 190 && (90..=101).contains(&far) && (45..=51).contains(&absent), "{near} {far} {absent}");
+    }
+
+    #[test]
+    fn a_proxy_that_is_ready_as_soon_as_it_listens_is_seen_within_a_125th() {
+        for start in [10, 500, 20_000] {
+            let ready_at = start * MS;
+            let world = |_, now| if now >= ready_at { Observation::Ready } else { refused() };
+            let (_, over, _) = simulate(Gate::new(limits(), ALONE), world);
+            let lag = over.saturating_sub(ready_at);
+            assert!(lag <= 21 * MS.max(ready_at / 2_500), "{start} ms: {lag:?}");
         }
     }
 

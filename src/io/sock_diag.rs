@@ -1,5 +1,5 @@
-//! Which IPv6 sockets leave IPv4 out (`IPV6_V6ONLY`), which `/proc/net/tcp6` does not show: asked of the kernel
-//! through `NETLINK_SOCK_DIAG` (`sock_diag(7)`).
+//! The pod's listening sockets, asked of the kernel through `NETLINK_SOCK_DIAG` (`sock_diag(7)`): what
+//! `/proc/net/tcp` shows, and which IPv6 sockets leave IPv4 out (`IPV6_V6ONLY`), which it does not.
 //!
 //! Owns the messages; must never judge what they say. Needs no privilege, and may be missing (gVisor, a kernel
 //! without `tcp_diag`).
@@ -7,9 +7,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
+
+use crate::io::sockets::Listener;
 
 /// How long the kernel may take for one part of its answer; it needs microseconds.
 const PATIENCE_MS: i64 = 500;
@@ -17,8 +21,9 @@ const PATIENCE_MS: i64 = 500;
 /// How much of an answer is read: 100,000 sockets.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// What the kernel writes into one datagram of a dump at most (`NLMSG_GOODSIZE` and some).
-const DATAGRAM: usize = 64 * 1024;
+/// What the kernel writes into one datagram of a dump at most: `NLMSG_GOODSIZE` (a page, 8 KiB at most), or as much as
+/// the reader has room for (`net/netlink/af_netlink.c`, `netlink_dump`).
+const DATAGRAM: usize = 8 * 1024;
 
 const NETLINK_HEADER: usize = 16;
 /// `struct inet_diag_msg`.
@@ -32,22 +37,45 @@ const IPPROTO_TCP: u8 = 6;
 const TCP_LISTEN: u32 = 10;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 
+/// Every listening TCP socket, over both families.
+///
+/// # Errors
+/// As [`v6only`].
+pub fn listening() -> std::io::Result<Vec<Listener>> {
+    let mut found = Vec::new();
+    let mut kernel = connected()?;
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        dump(&mut kernel, family, |body| found.extend(listener_of(body)))?;
+    }
+    Ok(found)
+}
+
 /// Whether each listening IPv6 socket leaves IPv4 out, by inode.
 ///
 /// # Errors
 /// The system's: no such protocol, not permitted, no answer in time.
 pub fn v6only() -> std::io::Result<HashMap<u64, bool>> {
+    let mut found = HashMap::new();
+    dump(&mut connected()?, libc::AF_INET6, |body| found.extend(v6only_of(body)))?;
+    Ok(found)
+}
+
+fn connected() -> std::io::Result<File> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let descriptor = socket(AddressFamily::Netlink, SockType::Datagram, flags, SockProtocol::NetlinkSockDiag)?;
     setsockopt(&descriptor, sockopt::ReceiveTimeout, &TimeVal::milliseconds(PATIENCE_MS))?;
-    let mut kernel = File::from(descriptor);
-    kernel.write_all(&request())?;
-    let (mut found, mut buffer, mut total) = (HashMap::new(), vec![0; DATAGRAM], 0);
+    Ok(File::from(descriptor))
+}
+
+/// Asks for all listening TCP sockets of one family; `each` gets a `struct inet_diag_msg` and its attributes.
+fn dump(kernel: &mut File, family: i32, mut each: impl FnMut(&[u8])) -> std::io::Result<()> {
+    kernel.write_all(&request(family))?;
+    let (mut buffer, mut total) = ([0; DATAGRAM], 0);
     while total < MOST_BYTES {
         let length = kernel.read(&mut buffer)?;
         total += length;
-        if length == 0 || messages(&buffer[..length], &mut found)? == Dump::Complete {
-            return Ok(found);
+        if length == 0 || messages(&buffer[..length], &mut each)? == Dump::Complete {
+            return Ok(());
         }
     }
     Err(std::io::Error::other("the kernel's answer does not end"))
@@ -59,31 +87,31 @@ enum Dump {
     Complete,
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`: all listening TCP sockets over IPv6.
-fn request() -> Vec<u8> {
+/// `struct nlmsghdr` and `struct inet_diag_req_v2`.
+fn request(family: i32) -> Vec<u8> {
     const LENGTH: u32 = 72;
     let mut bytes = LENGTH.to_ne_bytes().to_vec();
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes.extend(REQUEST_DUMP.to_ne_bytes());
     bytes.extend([0; 8]);
-    bytes.extend([u8::try_from(nix::libc::AF_INET6).unwrap_or(10), IPPROTO_TCP, 0, 0]);
+    bytes.extend([u8::try_from(family).unwrap_or_default(), IPPROTO_TCP, 0, 0]);
     bytes.extend((1_u32 << TCP_LISTEN).to_ne_bytes());
     bytes.resize(LENGTH as usize, 0);
     bytes
 }
 
 /// Reads the messages of one datagram; what is cut short or something else is passed over.
-fn messages(mut bytes: &[u8], found: &mut HashMap<u64, bool>) -> std::io::Result<Dump> {
+fn messages(mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> std::io::Result<Dump> {
     while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
         let length = (length as usize).clamp(NETLINK_HEADER, bytes.len().max(NETLINK_HEADER));
         let body = bytes.get(NETLINK_HEADER..length).unwrap_or_default();
         match kind {
-            NLMSG_DONE => return Ok(Dump::Complete),
-            NLMSG_ERROR => {
+            // Both begin with an error number: a dump that fails half-way, or for want of `tcp_diag`, is done, too.
+            NLMSG_DONE | NLMSG_ERROR => {
                 let number = u32_at(body, 0).map_or(0, u32::cast_signed);
-                return Err(std::io::Error::from_raw_os_error(-number));
+                return if number < 0 { Err(std::io::Error::from_raw_os_error(-number)) } else { Ok(Dump::Complete) };
             }
-            SOCK_DIAG_BY_FAMILY => found.extend(socket_of(body)),
+            SOCK_DIAG_BY_FAMILY => each(body),
             _ => {}
         }
         bytes = bytes.get(aligned(length)..).unwrap_or_default();
@@ -91,8 +119,21 @@ fn messages(mut bytes: &[u8], found: &mut HashMap<u64, bool>) -> std::io::Result
     Ok(Dump::GoesOn)
 }
 
+/// `struct inet_diag_msg`: family, state, two more bytes, the port in network order, the address at 8, …, owner, inode.
+fn listener_of(body: &[u8]) -> Option<Listener> {
+    let family = i32::from(*body.first()?);
+    let port = u16::from_be_bytes(body.get(4..6)?.try_into().ok()?);
+    let ip = if family == libc::AF_INET {
+        IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(body.get(8..12)?).ok()?))
+    } else {
+        IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(8..24)?).ok()?))
+    };
+    let (uid, inode) = (u32_at(body, ANSWER - 8)?, u32_at(body, ANSWER - 4)?);
+    Some(Listener { address: SocketAddr::new(ip, port), uid, inode: u64::from(inode) })
+}
+
 /// The inode at the end of `struct inet_diag_msg`, and the attribute behind it.
-fn socket_of(body: &[u8]) -> Option<(u64, bool)> {
+fn v6only_of(body: &[u8]) -> Option<(u64, bool)> {
     let inode = u32_at(body, ANSWER - 4)?;
     let mut attributes = body.get(ANSWER..)?;
     while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
@@ -147,12 +188,20 @@ mod tests {
     fn an_answer_of_garbage_ends() {
         for bytes in [&[0; 40][..], &[0xff; 200], &[1, 0, 0, 0, 20, 0], &[72, 0, 0, 0, 20, 0, 0, 0]] {
             let mut found = HashMap::new();
-            let _ = messages(bytes, &mut found);
+            let _ = messages(bytes, &mut |body| found.extend(v6only_of(body)));
             assert!(found.is_empty());
         }
-        let mut refused = request();
-        refused[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
-        refused[16..20].copy_from_slice(&(-2_i32).to_ne_bytes());
-        assert_eq!(messages(&refused, &mut HashMap::new()).unwrap_err().raw_os_error(), Some(2));
+    }
+
+    #[test]
+    fn an_error_is_one_whether_the_dump_began_or_not() {
+        for kind in [NLMSG_ERROR, NLMSG_DONE] {
+            let mut refused = request(libc::AF_INET);
+            refused[4..6].copy_from_slice(&kind.to_ne_bytes());
+            refused[16..20].copy_from_slice(&(-2_i32).to_ne_bytes());
+            assert_eq!(messages(&refused, &mut |_| ()).unwrap_err().raw_os_error(), Some(2));
+            refused[16..20].copy_from_slice(&[0; 4]);
+            assert_eq!(messages(&refused, &mut |_| ()).unwrap(), Dump::Complete);
+        }
     }
 }

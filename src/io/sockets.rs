@@ -1,10 +1,13 @@
-//! The pod's listening sockets, from `/proc/net/tcp` and `tcp6`: every container's, whoever owns them.
+//! The pod's listening sockets, of every container, whoever owns them: from `sock_diag`, or, where that is missing,
+//! from `/proc/net/tcp` and `tcp6`.
 //!
 //! Owns reading and parsing (Linux: `Documentation/networking/proc_net_tcp.rst`); must never judge what it sees.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use crate::io::sock_diag;
 
 /// `TCP_LISTEN` in `include/net/tcp_states.h`.
 const LISTEN: &str = "0A";
@@ -25,9 +28,16 @@ pub struct Listener {
 
 /// Every listening TCP socket of the pod.
 ///
+/// The kernel walks a table of all connections of the *node* to write `/proc/net/tcp6`, 262,144 places on a machine of
+/// 24 GB: that takes it 1 to 5 ms, where `sock_diag`, asked for listening sockets only, takes 0.02 ms.
+///
 /// # Errors
-/// `/proc/net/tcp` cannot be read. A missing `tcp6` is none: the kernel may have no IPv6.
+/// Neither tells. A missing `tcp6` is none: the kernel may have no IPv6.
 pub fn listening() -> std::io::Result<Vec<Listener>> {
+    sock_diag::listening().or_else(|_| from_proc())
+}
+
+fn from_proc() -> std::io::Result<Vec<Listener>> {
     let mut listeners = read("/proc/net/tcp")?;
     match read("/proc/net/tcp6") {
         Ok(v6) => listeners.extend(v6),
@@ -124,13 +134,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_real_socket_is_found_where_it_listens() {
+    fn a_real_socket_is_found_where_it_listens_by_both_sources() {
         for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
             let Ok(socket) = std::net::TcpListener::bind(address) else { continue };
             let address = socket.local_addr().unwrap();
-            let found: Vec<_> = listening().unwrap().into_iter().filter(|found| found.address == address).collect();
-            assert_eq!(found.len(), 1, "{address}");
-            assert_eq!(found[0].uid, nix::unistd::geteuid().as_raw());
+            let found = |all: Vec<Listener>| -> Vec<Listener> {
+                all.into_iter().filter(|found| found.address == address).collect()
+            };
+            let asked = found(sock_diag::listening().unwrap());
+            // Long files of /proc are read in pieces: one is passed over where another socket is closed meanwhile.
+            let mut read = (0..50).map(|_| found(from_proc().unwrap()));
+            let read = read.find(|found| !found.is_empty()).unwrap_or_default();
+            assert_eq!(asked.len(), 1, "{address}");
+            assert_eq!(asked, read);
+            assert_eq!(asked[0].uid, nix::unistd::geteuid().as_raw());
         }
     }
 
