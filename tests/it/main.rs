@@ -1,12 +1,17 @@
 //! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it links once.
 
 mod auto;
+mod drain;
 mod faults;
 mod identity;
+mod inits;
+mod load;
+mod quit;
 mod real_envoy;
 mod signals;
 mod supervise;
 #[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
 mod support;
 mod surroundings;
+mod terminal;
 mod waiting;
