@@ -2,6 +2,7 @@
 
 mod auto;
 mod drain;
+mod examples;
 mod faults;
 mod identity;
 mod inits;
