@@ -17,13 +17,15 @@ use crate::core::listen::{Socket, owner};
 use crate::core::listen_findings::{Facts, before_start, for_real};
 use crate::core::listen_words::spoken_ports;
 use crate::core::mesh::Mesh;
-use crate::core::pacing::{Distance, pause};
 use crate::core::proxy::Proxy;
 use crate::core::report::Report;
 use crate::io::identity;
 
 /// How long a supervised application is given to listen before nobody looks any more.
 const LISTENS_WITHIN: Duration = Duration::from_mins(1);
+
+/// How soon after the start it is looked at for the first time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// `meshim check`: 0 without an error among the findings, else 1.
 ///
@@ -148,7 +150,8 @@ pub async fn after_start(proxy: Option<&Proxy>, declared: &[SocketAddr], request
     let mut before: Vec<SocketAddr> = Vec::new();
     while began.elapsed() < LISTENS_WITHIN {
         let now = began.elapsed();
-        sleep(pause(now, Duration::from_millis(5), Distance::Near)).await;
+        // Some 25 looks in the whole minute: an application that never listens is hardly ever woken up for.
+        sleep((now / 4).max(FIRST_PAUSE)).await;
         let survey = Survey::of_sockets(proxy.map(|proxy| proxy.mesh));
         let listening: Vec<SocketAddr> = ours(&survey).map(|socket| socket.bound.address).collect();
         if !listening.is_empty() && listening == before {

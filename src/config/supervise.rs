@@ -184,3 +184,94 @@ fn standard_signal(text: &str) -> Result<Signal, String> {
         Err(format!("`{text}` is a real-time signal; write a standard one, as TERM"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Job, Run, load};
+    use super::*;
+
+    fn loaded(args: &[&str]) -> Result<Job, String> {
+        let args = ["meshim"].iter().chain(args).map(Into::into).collect();
+        load(args).1.map_err(|failure| failure.sentence)
+    }
+
+    fn supervised(args: &[&str]) -> Option<Supervise> {
+        match loaded(&[args, &["--", "app"]].concat()) {
+            Ok(Job::Run(Run { supervise, .. })) => supervise,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    #[test]
+    fn the_command_is_execd_unless_something_needs_its_parent() {
+        assert!(supervised(&[]).is_none());
+        assert!(supervised(&["--quit=never"]).is_none());
+        for args in [&["--supervise"][..], &["--drain"], &["--quit=always"], &["--quit", "on-success"]] {
+            assert!(supervised(args).is_some(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let settings = supervised(&["--drain"]).unwrap();
+        assert_eq!(settings.drain, Some(Times { min: seconds(5), max: seconds(15), grace: seconds(28) }));
+        assert_eq!((settings.grace, settings.quit), (seconds(28), QuitWhen::Never));
+        assert_eq!(settings.map, SignalMap::default());
+        assert!(settings.ok_exit.is_empty() && settings.quit_urls.is_empty() && settings.parent_death.is_none());
+        assert!(supervised(&["--supervise"]).unwrap().drain.is_none());
+    }
+
+    #[test]
+    fn repeatable_options_are_repeated_or_separated_by_commas() {
+        for args in [&["--ok-exit=143", "--ok-exit=1"][..], &["--ok-exit=143,1"]] {
+            assert_eq!(supervised(&[args, &["--supervise"]].concat()).unwrap().ok_exit, [143, 1]);
+        }
+        let urls = "--quit-url=http://127.0.0.1:1/a,unix:/b.sock:/c";
+        assert_eq!(supervised(&["--quit=always", urls]).unwrap().quit_urls.len(), 2);
+        let settings =
+            supervised(&["--supervise", "--map-signal=TERM:QUIT,HUP:0", "--parent-death-signal=KILL"]).unwrap();
+        assert_eq!(settings.map.delivered(Signal::TERM), Some(Signal::QUIT));
+        assert_eq!(settings.parent_death, Some(Signal::KILL));
+    }
+
+    #[test]
+    fn contradictions_are_refused_with_the_remedy() {
+        let table: [(&[&str], &str); 13] = [
+            (&["--drain", "--drain-min=16s"], "--drain-min: 16s is above --drain-max 15s"),
+            (&["--drain", "--grace=15s"], "--drain-max: 15s is not below --grace 15s"),
+            (&["--drain", "--mesh=linkerd"], "--drain: contradicts --mesh linkerd"),
+            (&["--drain", "--mesh=none"], "--drain: contradicts --mesh none"),
+            (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
+            (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
+            (&["--quit=sometimes"], "--quit: `sometimes` is not one of never, always, on-success"),
+            (&["--map-signal=TERM:QUIT"], "--map-signal: has no effect on an application that meshim becomes"),
+            (&["--ok-exit=143"], "add --supervise"),
+            (&["--parent-death-signal=TERM"], "add --supervise"),
+            (&["--supervise", "--ok-exit=256"], "`256` is no exit code"),
+            (&["--supervise", "--map-signal=TERM:QUIT,15:0"], "SIGTERM is mapped twice"),
+            (&["--supervise", "--parent-death-signal=RTMIN"], "is a real-time signal"),
+        ];
+        for (args, part) in table {
+            let error = loaded(&[args, &["--", "app"]].concat()).unwrap_err();
+            assert!(error.contains(part), "{args:?}: {error}");
+        }
+        let error = loaded(&["--drain", "--grace=x", "--drain-min=1", "--ok-exit=a", "--", "app"]).unwrap_err();
+        assert!(error.contains("3 settings are wrong"), "{error}");
+    }
+
+    #[test]
+    fn the_subcommands_read_their_part() {
+        let Ok(Job::Drain(drain)) = loaded(&["drain", "--drain-min=1s", "--admin-url=http://127.0.0.1:1"]) else {
+            panic!()
+        };
+        assert_eq!((drain.times.min, drain.times.max), (seconds(1), seconds(15)));
+        assert!(drain.proxy.is_some());
+        let Ok(Job::Quit(quit)) = loaded(&["quit", "--quit-url=http://127.0.0.1:1/q"]) else { panic!() };
+        assert_eq!((quit.urls.len(), quit.proxy), (1, None));
+        assert!(loaded(&["drain", "--", "app"]).is_err());
+    }
+}

@@ -1,16 +1,22 @@
 //! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it links once.
 
 mod auto;
+mod drain;
+mod examples;
 mod exec;
 mod faults;
 mod identity;
+mod inits;
 mod listening;
+mod load;
 mod manifests;
+mod quit;
 mod real_envoy;
 mod signals;
 mod supervise;
-#[expect(dead_code, reason = "a part of the tests that stand on it is still to come")]
+#[expect(dead_code, reason = "the mesh tests, the examples and the benches use the rest of it")]
 mod support;
 mod surroundings;
+mod terminal;
 mod toolbox;
 mod waiting;

@@ -81,8 +81,9 @@ fn ten_thousand_signals_end_nothing_and_not_one_real_time_signal_is_lost() {
 
 #[test]
 fn without_a_terminal_the_application_leads_a_group_and_the_group_is_signalled() {
-    let script = "sh -c 'trap \"echo grandchild; exit 0\" TERM; echo ready $$; while :; do sleep 0.05; done' &
-        trap 'echo child; wait; exit 3' TERM; while :; do sleep 0.05; done";
+    let script = "trap 'echo child; wait; exit 3' TERM
+        sh -c 'trap \"echo grandchild; exit 0\" TERM; echo ready; while :; do sleep 0.05; done' &
+        while :; do sleep 0.05; done";
     // `setsid` takes away the terminal that the tests themselves may have been started on.
     let run = supervising(["sh", "-c", script]).behind(["setsid"]).spawn();
     run.wait_for_stdout("ready");
@@ -174,15 +175,14 @@ for n in range(1000):
         if os.fork() == 0: os._exit(0)
         os._exit(0)
     os.wait()
-def zombies():
-    me = str(os.getppid())
-    found = 0
+def orphans():
+    me, found = str(os.getppid()), 0
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try: stat = open(f'/proc/{pid}/stat').read().rsplit(') ', 1)[1].split()
         except OSError: continue
-        found += stat[0] == 'Z' and stat[1] == me
+        found += stat[1] == me and int(pid) != os.getpid()
     return found
-while zombies(): time.sleep(0.01)
+while orphans(): time.sleep(0.01)
 print('reaped', flush=True)
 sys.exit(7)
 ";

@@ -233,13 +233,18 @@ pub(crate) struct Envoy {
 impl Envoy {
     /// Starts it; one worker, no hot restart. It is not waited for.
     pub(crate) fn start(bootstrap: &Bootstrap) -> Self {
+        Self::start_with(bootstrap, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(bootstrap: &Bootstrap, options: &[&str]) -> Self {
         let directory = Directory::new();
         let config = directory.file("bootstrap.json", &bootstrap.0.to_string());
         let mut command = Command::new(binary());
         command.arg("--config-path").arg(config).arg("--log-path").arg(directory.join("log"));
         command.arg("--admin-address-path").arg(directory.join("admin"));
         command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info"]);
-        command.args(["--file-flush-interval-msec", "20"]);
+        command.args(["--file-flush-interval-msec", "20"]).args(options);
         Self { process: Process::spawn(command.current_dir(directory.path())), directory }
     }
 
@@ -268,6 +273,11 @@ impl Envoy {
         let (head, body) = answer.split_once("\r\n\r\n").expect("Envoy answers with a head");
         let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("Envoy answers with a status");
         (status, dechunked(body))
+    }
+
+    /// Has it ended?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.process.has_ended()
     }
 
     /// Its process id.

@@ -1,0 +1,38 @@
+//! The same server, exec'd, and drained by a preStop hook: `cargo run --example server_drained_by_prestop`.
+//!
+//! In the pod: `command: [meshim, --, my-server]` and `lifecycle: {preStop: {exec: {command: [meshim, drain]}}}`. The
+//! kubelet sends SIGTERM when the hook returns, so nothing of meshim needs to stay beside the server.
+
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "an example waits for what it started, and talks")]
+
+mod stand_in;
+
+use std::process::Command;
+
+use stand_in::{Sidecar, meshim, start, wait_for};
+
+const SERVER: &str = "trap 'echo stopping; exit 0' TERM; echo serving; while :; do sleep 0.1; done";
+
+fn main() -> std::io::Result<()> {
+    let sidecar = Sidecar::start()?;
+    sidecar.set_in_flight(2);
+    let mut command = Command::new(meshim());
+    let (mut server, mut stdout) = start(command.args(["--admin-url", sidecar.url(), "--", "sh", "-c", SERVER]))?;
+    wait_for(&mut stdout, "serving");
+
+    println!("kubelet: preStop");
+    let mut hook = Command::new(meshim()).args(["drain", "--admin-url", sidecar.url(), "--drain-min=300ms"]).spawn()?;
+    while !sidecar.is_draining() {
+        std::thread::yield_now();
+    }
+    assert!(hook.try_wait()?.is_none(), "two requests are in flight");
+    println!("sidecar: the last two requests have ended");
+    sidecar.set_in_flight(0);
+    let hooked = hook.wait()?;
+    println!("the hook's exit code: {:?}; kubelet: SIGTERM", hooked.code());
+    Command::new("sh").args(["-c", &format!("kill {}", server.id())]).status()?;
+    wait_for(&mut stdout, "stopping");
+    let status = server.wait()?;
+    assert_eq!((hooked.code(), status.code()), (Some(0), Some(0)));
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! A server that the supervisor drains on SIGTERM: `cargo run --example server_drained_by_supervisor`.
+//!
+//! In the pod: `command: [meshim, --drain, --, my-server]`. The server needs no code for it: it gets its SIGTERM when
+//! no request is in flight any more.
+
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "an example waits for what it started, and talks")]
+
+mod stand_in;
+
+use std::process::Command;
+
+use stand_in::{Sidecar, meshim, start, wait_for};
+
+const SERVER: &str = "trap 'echo stopping; exit 0' TERM; echo serving; while :; do sleep 0.1; done";
+
+fn main() -> std::io::Result<()> {
+    let sidecar = Sidecar::start()?;
+    sidecar.set_in_flight(2);
+    let mut command = Command::new(meshim());
+    command.args(["--admin-url", sidecar.url(), "--drain", "--drain-min=300ms", "--", "sh", "-c", SERVER]);
+    let (mut server, mut stdout) = start(&mut command)?;
+    wait_for(&mut stdout, "serving");
+
+    println!("kubelet: SIGTERM");
+    Command::new("sh").args(["-c", &format!("kill {}", server.id())]).status()?;
+    while !sidecar.is_draining() {
+        std::thread::yield_now();
+    }
+    assert!(server.try_wait()?.is_none(), "it goes on serving");
+    println!("sidecar: the last two requests have ended");
+    sidecar.set_in_flight(0);
+    wait_for(&mut stdout, "stopping");
+    let status = server.wait()?;
+    println!("the server's exit code: {:?}", status.code());
+    assert_eq!(status.code(), Some(0));
+    Ok(())
+}
