@@ -41,7 +41,10 @@ pub(crate) fn svg(row: &Row) -> String {
             bottom + 20.0
         );
     }
-    let _ = writeln!(picture, "<text x=\"{LEFT}\" y=\"22\">lag behind a proxy that became ready after 0.5-4 s</text>");
+    let _ = writeln!(
+        picture,
+        "<text x=\"{LEFT}\" y=\"22\">lag behind a proxy that became ready after 0.5-4 s: median | 90th percentile</text>"
+    );
     let mut top = TOP;
     for (column, colour) in row.columns.iter().zip(COLOURS) {
         band(&mut picture, column, colour, top);
@@ -63,7 +66,7 @@ fn band(picture: &mut String, column: &Column, colour: &str, top: f64) {
     let _ = writeln!(
         picture,
         "<g fill=\"{colour}\"><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" font-weight=\"600\">{}</text>\
-         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{} / {} ms</text>",
+         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{} | {} ms</text>",
         LEFT - 14.0,
         middle - 3.0,
         column.name,
@@ -77,7 +80,8 @@ fn band(picture: &mut String, column: &Column, colour: &str, top: f64) {
     for value in sample.values() {
         height = (height + 0.618_034).fract();
         let y = (height - 0.5).mul_add(BAND - 26.0, middle);
-        let _ = writeln!(picture, "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill-opacity=\".6\"/>", across(*value));
+        let _ =
+            writeln!(picture, "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill-opacity=\".75\"/>", across(*value));
     }
     let (x, from, to) = (across(median), top + 8.0, top + BAND - 8.0);
     let _ = writeln!(picture, "<path d=\"M{x:.1} {from:.1}V{to:.1}\" stroke=\"{colour}\" stroke-width=\"2.5\"/></g>");

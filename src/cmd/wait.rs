@@ -148,7 +148,7 @@ impl Waiter<'_> {
             if self.patience.is_over(now) {
                 tracing::warn!("no proxy after {}: {}", Spoken(now), self.nothing_found());
             }
-            self.rest(limits.cut(now + pause(now, now.saturating_sub(before), Distance::Absent), now), None).await?;
+            self.rest(limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now), None).await?;
         }
     }
 

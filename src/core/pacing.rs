@@ -21,10 +21,9 @@ pub(super) const SHARE_OF_PROXY: u32 = 20;
 pub enum Distance {
     /// The next answer may say ready.
     Near,
-    /// Envoy says `PRE_INITIALIZING`: it has no clusters yet, and after them come listeners, routes, certificates.
+    /// Nobody listens yet, or Envoy says `PRE_INITIALIZING`: it has no clusters, and after them come listeners, routes
+    /// and certificates.
     Far,
-    /// Nobody listens. A refused connection also costs the one who waits the most.
-    Absent,
 }
 
 impl Distance {
@@ -32,8 +31,7 @@ impl Distance {
     const fn factor(self) -> u32 {
         match self {
             Self::Near => 1,
-            Self::Far => 2,
-            Self::Absent => 4,
+            Self::Far => 4,
         }
     }
 }
@@ -124,9 +122,9 @@ mod tests {
         for (elapsed, took, expected) in table {
             assert_eq!(pause(elapsed * MS, took * MS, Distance::Near), expected * MS, "{elapsed} {took}");
         }
-        assert_eq!(pause(Duration::ZERO, Duration::ZERO, Distance::Far), 10 * MS);
-        assert_eq!(pause(10_000 * MS, Duration::ZERO, Distance::Absent), 80 * MS);
-        assert_eq!(pause(600_000 * MS, Duration::ZERO, Distance::Absent), 1_000 * MS);
+        assert_eq!(pause(Duration::ZERO, Duration::ZERO, Distance::Far), 20 * MS);
+        assert_eq!(pause(10_000 * MS, Duration::ZERO, Distance::Far), 80 * MS);
+        assert_eq!(pause(600_000 * MS, Duration::ZERO, Distance::Far), 1_000 * MS);
     }
 
     #[test]
