@@ -47,6 +47,10 @@ pub fn holders(proc: &Path, inodes: impl Iterator<Item = u64>) -> Holders {
             return search.holders;
         }
     };
+    if !proc.join("self").exists() {
+        search.holders.problem = Some(format!("{} shows no process, not even this one: mount it", proc.display()));
+        return search.holders;
+    }
     // A container is what shares its root: in a pod with one process table the other containers' differ.
     let ours = fs::read_link(proc.join("self/ns/mnt")).ok();
     // In the kernel's order, which is the processes' own: parents before their children, mostly.
