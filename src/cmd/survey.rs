@@ -109,7 +109,9 @@ impl Survey {
         let listening = match sockets::listening() {
             Ok(listening) => listening,
             Err(error) => {
-                self.not_seen.push(format!("the pod's sockets: /proc/net/tcp cannot be read: {error}; mount /proc"));
+                self.not_seen.push(format!(
+                    "the pod's sockets: neither sock_diag nor /proc/net/tcp tells them: {error}; mount /proc"
+                ));
                 return false;
             }
         };

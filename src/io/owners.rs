@@ -47,6 +47,11 @@ pub fn holders(proc: &Path, inodes: impl Iterator<Item = u64>) -> Holders {
             return search.holders;
         }
     };
+    if !proc.join("self").exists() {
+        let proc = proc.display();
+        search.holders.problem = Some(format!("{proc} shows no process, not even this one; mount /proc"));
+        return search.holders;
+    }
     // A container is what shares its root: in a pod with one process table the other containers' differ.
     let ours = fs::read_link(proc.join("self/ns/mnt")).ok();
     // In the kernel's order, which is the processes' own: parents before their children, mostly.
