@@ -278,3 +278,19 @@ fn after_start_the_listen_addresses_are_judged_once_and_only_logged() {
         assert_eq!(admin.proxy.count("/config_dump"), 1);
     });
 }
+
+#[test]
+fn a_supervised_application_that_nobody_can_reach_is_told_of_and_goes_on() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        admin.proxy.says("/ready", Reply::live());
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let url = format!("unix:{}", admin.directory.join("admin.sock").display());
+        let options = ["--supervise", "--mesh=istio", "--admin-url", &url, "--ready-url", &format!("{url}:/ready")];
+        let run = Meshim::starts(["sleep", "1000"]).with(options).env("PATH", "/usr/bin:/bin").spawn();
+        run.wait_for_stderr(LOOPBACK);
+        assert!(!run.has_ended());
+        run.signal(nix::sys::signal::Signal::SIGTERM);
+        run.wait().expect_code(143);
+    });
+}
