@@ -33,6 +33,7 @@ pub struct Cli {
 
 /// What to do, where it is not the default.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)] // only the one that was typed is worth building; its help begins with its own first line
 pub enum Sub {
     /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
     #[command(override_usage = "meshim wait [OPTIONS]")]
@@ -80,7 +81,7 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
-/// `meshim wait [OPTIONS]`
+/// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
 #[derive(Args, Debug)]
 pub struct WaitOnlyArgs {
     /// Which proxy, and for how long.
@@ -91,7 +92,7 @@ pub struct WaitOnlyArgs {
     pub report: ReportArgs,
 }
 
-/// `meshim drain [OPTIONS]`
+/// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time, 1 when it cannot
 #[derive(Args, Debug)]
 pub struct DrainArgs {
     /// Which proxy.
@@ -105,7 +106,7 @@ pub struct DrainArgs {
     pub report: ReportArgs,
 }
 
-/// `meshim quit [OPTIONS]`
+/// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
 #[derive(Args, Debug)]
 pub struct QuitArgs {
     /// Which proxy.
@@ -172,7 +173,7 @@ pub struct QuitUrlArgs {
     pub quit_url: Vec<String>,
 }
 
-/// `meshim check [OPTIONS]`
+/// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them, else 1
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// Which proxy.
@@ -189,7 +190,7 @@ pub struct CheckArgs {
     pub report: ReportArgs,
 }
 
-/// `meshim probe TARGET`
+/// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
 #[derive(Args, Debug)]
 pub struct ProbeArgs {
     /// What to look at: `http://127.0.0.1:8080/healthz`, `unix:/path.sock:/healthz` or `tcp://127.0.0.1:8080`
@@ -208,7 +209,7 @@ pub struct ProbeArgs {
     pub report: ReportArgs,
 }
 
-/// `meshim install DIR`
+/// Copy this binary to DIR/meshim, for images without it (init container)
 #[derive(Args, Debug)]
 pub struct InstallArgs {
     /// Where the copy goes: a volume that the application's container mounts, too

@@ -59,7 +59,7 @@ struct Outcome {
 pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     let bare = bare_cpu(peers, plan.choose(30, 10));
     let short = wait_for_all(peers, bare, &drawn(500..4_000, plan.choose(100, 12)));
-    let long = wait_for_all(peers, bare, &drawn(8_000..20_000, plan.choose(40, 3)));
+    let long = wait_for_all(peers, bare, &drawn(8_000..20_000, plan.choose(25, 3)));
     let row = |key, figure: &str, unit, of: &[Outcome], value: fn(&Outcome) -> f64| {
         CONTENDERS.iter().enumerate().fold(Row::new(key, figure, unit), |row, (at, contender)| {
             row.with(contender.name, of.iter().filter(|outcome| outcome.contender == at).map(value).collect())

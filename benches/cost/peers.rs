@@ -98,7 +98,8 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn succeed(command: &mut Command) -> Result<(), String> {
+/// Runs it to its end; what it said where that was a bad one.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     let output =
         command.output().map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,12 +1,14 @@
-//! Writes what was measured where people and other programs read it: README.md, docs/figures.json, docs/lag.svg.
+//! Writes what was measured where people and other programs read it: README.md, docs/figures.json,
+//! docs/lag.svg, and docs/cost.md, which is worked out of the figures.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::figures::Row;
-use super::peers::root;
+use super::peers::{root, succeed};
 use super::{picture, table};
 
 /// What stands around the table in README.md; everything between is replaced.
@@ -27,7 +29,8 @@ pub(crate) fn write(rows: &[Row], machine: &str) -> Result<(), String> {
     write_file(&root().join("docs/figures.json"), &format!("{figures}\n"))?;
     let lag =
         rows.iter().find(|row| row.key == "lag_short").ok_or("the picture shows the lag, which was not measured")?;
-    write_file(&root().join("docs/lag.svg"), &picture::svg(lag))
+    write_file(&root().join("docs/lag.svg"), &picture::svg(lag))?;
+    succeed(&mut Command::new(root().join("docs/cost.py")))
 }
 
 fn as_json(row: &Row) -> Value {

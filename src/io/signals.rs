@@ -5,7 +5,9 @@
 //! for the application. Afterwards all signals are blocked and read from a signalfd: that tells who sent each one,
 //! hears those that were ignored at the start, and keeps every single real-time signal, as the kernel queues them.
 
+use std::fs::File;
 use std::future::{pending, poll_fn};
+use std::io::Read as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -172,7 +174,11 @@ fn arrival(info: &siginfo) -> Option<Arrival> {
 
 /// The mask of signals that this process ignores; empty where /proc cannot tell.
 fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Room for all of it, or it is read in seven pieces.
+    let mut status = Vec::with_capacity(4096);
+    let read = File::open("/proc/self/status").and_then(|mut file| file.read_to_end(&mut status));
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let mask = read.ok().and_then(|_| lines.find_map(|line| line.strip_prefix(b"SigIgn:")));
+    let mask = mask.and_then(|mask| str::from_utf8(mask).ok());
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -149,3 +149,13 @@ fn the_agent_is_left_alone_while_envoy_initializes_and_asked_at_once_when_it_is_
     run.wait().expect_code(0);
     assert_eq!(agent.count("/healthz/ready"), 1);
 }
+
+#[test]
+fn an_empty_variable_is_unset_for_a_subcommand_too() {
+    let empty =
+        |meshim: Meshim| ["MESHIM_TIMEOUT", "MESHIM_LOG"].iter().fold(meshim, |meshim, name| meshim.env(*name, ""));
+    empty(Meshim::starts(["true"])).with(["--mesh=none"]).run().expect_code(0);
+    empty(Meshim::does("wait")).with(["--mesh=none"]).run().expect_code(0);
+    let told = empty(Meshim::does("wait")).with(["--mesh=no"]).env("MESHIM_ABSENT_AFTER", "3").run().expect_code(125);
+    told.expect_stderr(&["--mesh: `no`", "MESHIM_ABSENT_AFTER"]);
+}
