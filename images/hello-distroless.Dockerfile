@@ -10,9 +10,8 @@ COPY target/aarch64-unknown-linux-musl/release/examples/hello-server /app/hello-
 COPY target/aarch64-unknown-linux-musl/release/meshim /meshim
 
 FROM ${TARGETARCH}
-COPY images/distroless-root/etc /etc
+COPY images/distroless-root /
 COPY --chown=65532:65532 images/distroless-root/home/nonroot /home/nonroot
-COPY --chmod=1777 images/distroless-root/tmp /tmp
 USER 65532:65532
 WORKDIR /home/nonroot
 ENTRYPOINT ["/meshim", "--", "/app/hello-server"]
