@@ -11,7 +11,6 @@ COPY target/aarch64-unknown-linux-musl/release/meshim /meshim
 
 FROM ${TARGETARCH}
 COPY images/distroless-root /
-COPY --chown=65532:65532 images/distroless-root/home/nonroot /home/nonroot
 USER 65532:65532
 WORKDIR /home/nonroot
 ENTRYPOINT ["/meshim", "--", "/app/hello-server"]
