@@ -1,6 +1,7 @@
 //! `meshim check` and `--listen` against sockets that are there, or are not, and proxies that tell little or nothing.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use meshim::cmd::check::after_start;
@@ -228,6 +229,54 @@ fn a_listen_address_that_the_mesh_cannot_reach_keeps_the_application_from_starti
 fn a_port_of_the_proxys_is_refused_before_the_wait() {
     let run = Meshim::starts(["true"]).with(["--mesh=istio", "--timeout=0"]).env("MESHIM_LISTEN", "0.0.0.0:15090");
     run.run().expect_code(125).expect_stderr(&["port 15090, which belongs to the istio proxy"]);
+}
+
+#[test]
+fn sockets_that_come_and_go_while_they_are_read_do_no_harm() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        let _app = TcpListener::bind("0.0.0.0:8080").unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    let batch: Vec<TcpListener> = (0..50).flat_map(|_| TcpListener::bind("127.0.0.1:0")).collect();
+                    drop(batch);
+                }
+            });
+            let ran: Vec<Ended> = (0..20).map(|_| admin.check().run()).collect();
+            over.store(true, Ordering::SeqCst);
+            for ended in ran {
+                let report = read(&ended.expect_code(0));
+                // What was there at that moment is on loopback and no Service names it.
+                assert!(codes(&report).iter().all(|code| *code == (LOOPBACK, "info")), "{report}");
+            }
+        });
+    });
+}
+
+#[test]
+fn an_ambient_pod_has_no_sidecar_and_its_addresses_count() {
+    inside(|| {
+        let ztunnel = [15001, 15006, 15008].map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        let report = read(&Meshim::does("check").with(["--output=json"]).run().expect_code(0));
+        assert!(report["facts"]["mesh"].as_str().unwrap().contains("ambient"), "{report}");
+        assert!(report["facts"]["inbound_traffic"].as_str().unwrap().contains("the kernel delivers it"), "{report}");
+        drop(ztunnel);
+    });
+}
+
+#[test]
+fn how_another_meshs_proxy_forwards_is_not_guessed_at() {
+    inside(|| {
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let report = read(&Meshim::does("check").with(["--mesh=linkerd", "--output=json"]).run().expect_code(0));
+        assert_eq!(codes(&report), []);
+        assert!(not_seen(&report).contains("how the linkerd proxy forwards inbound traffic"), "{report}");
+        let _squatter = TcpListener::bind("127.0.0.1:4191").unwrap();
+        let report = read(&Meshim::does("check").with(["--mesh=linkerd", "--output=json"]).run().expect_code(1));
+        assert_eq!(codes(&report), [("port-is-the-proxys", "error")]);
+    });
 }
 
 /// Every warning that meshim's library logs in this process.
