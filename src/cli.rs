@@ -14,7 +14,10 @@ use clap::{Args, Parser, Subcommand};
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       meshim wait|drain|quit [OPTIONS]",
+    override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       \
+                      meshim wait|check|drain|quit [OPTIONS]\n       \
+                      meshim probe TARGET\n       \
+                      meshim install DIR",
     after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
                   Exit codes: the application's own; 128+n for signal n; 124 proxy not ready in time;\n\
                   125 meshim itself failed; 126 COMMAND cannot be executed; 127 COMMAND not found."
@@ -40,6 +43,15 @@ pub enum Sub {
     /// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
     #[command(override_usage = "meshim quit [OPTIONS]")]
     Quit(QuitArgs),
+    /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them, else 1
+    #[command(override_usage = "meshim check [OPTIONS]")]
+    Check(CheckArgs),
+    /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
+    #[command(override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080")]
+    Probe(ProbeArgs),
+    /// Copy this binary to DIR/meshim, for images without it (init container)
+    #[command(override_usage = "meshim install DIR")]
+    Install(InstallArgs),
 }
 
 /// `meshim [OPTIONS] -- COMMAND [ARG]...`
@@ -54,6 +66,9 @@ pub struct RunArgs {
     /// What an error finding before start does: enforce (exit 125), warn or off
     #[arg(long, env = "MESHIM_CHECK", value_name = "HOW", default_value = "enforce")]
     pub check: String,
+    /// Where the application listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Staying as its parent.
     #[command(flatten)]
     pub supervise: SuperviseArgs,
@@ -155,6 +170,61 @@ pub struct QuitUrlArgs {
     /// What to POST to end the proxy; repeatable, each is asked [default: by mesh]
     #[arg(long, env = "MESHIM_QUIT_URL", value_name = "URL", value_delimiter = ',')]
     pub quit_url: Vec<String>,
+}
+
+/// `meshim check [OPTIONS]`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// Where the application listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Form of the findings: text, or json
+    #[arg(long, env = "MESHIM_OUTPUT", value_name = "FORM", default_value = "text")]
+    pub output: String,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `meshim probe TARGET`
+#[derive(Args, Debug)]
+pub struct ProbeArgs {
+    /// What to look at: `http://127.0.0.1:8080/healthz`, `unix:/path.sock:/healthz` or `tcp://127.0.0.1:8080`
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// How long the look may take, connecting included
+    // Not MESHIM_TIMEOUT, which the same container sets for the wait.
+    #[arg(long = "timeout", env = "MESHIM_PROBE_TIMEOUT", value_name = "D", default_value = "1s")]
+    pub probe_timeout: String,
+    /// Allow URLs that lead out of this pod
+    #[arg(long, env = "MESHIM_ALLOW_REMOTE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_possible_values = true)]
+    pub allow_remote: String,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `meshim install DIR`
+#[derive(Args, Debug)]
+pub struct InstallArgs {
+    /// Where the copy goes: a volume that the application's container mounts, too
+    #[arg(value_name = "DIR")]
+    pub directory: OsString,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Where the application listens.
+#[derive(Args, Debug)]
+pub struct ListenArgs {
+    /// An address the application is going to listen on, as 0.0.0.0:8080; checked before start
+    #[arg(long, env = "MESHIM_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub listen: Vec<String>,
 }
 
 /// Which proxy, and for how long.

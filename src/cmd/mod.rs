@@ -2,15 +2,20 @@
 //!
 //! Here a job becomes an [`Exit`], and a failure is told: on stderr and in the termination log.
 
+pub mod check;
 pub mod drain;
 mod facts;
+pub mod install;
+pub mod probe;
 pub mod quit;
 pub mod run;
 mod supervise;
+mod survey;
 pub mod wait;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::pin::{Pin, pin};
 
 use tracing::Level as TracingLevel;
 
@@ -41,6 +46,9 @@ fn perform(job: Job) -> Result<Exit, Failure> {
         Job::Wait(wait) => wait::wait(&wait),
         Job::Drain(drain) => drain::drain(&drain),
         Job::Quit(quit) => quit::quit(&quit),
+        Job::Check(check) => check::check(&check),
+        Job::Probe(probe) => probe::probe(&probe),
+        Job::Install(directory) => install::install(&directory),
         Job::Print(text) => print(&text),
     }
 }
@@ -62,7 +70,15 @@ fn tell(report: &Report, failure: &Failure) -> Exit {
 
 /// Runs `future` on this thread, the only one.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut outcome = None;
+    drive(pin!(async { outcome = Some(future.await) }))?;
+    outcome.expect("a future that has been driven to its end has an outcome")
+}
+
+/// Not generic: the runtime's machinery is in the binary once, and not once for each job.
+fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
     let failed =
         |error| Failure::new(Exit::Failed, format!("the kernel refuses epoll or an event descriptor: {error}"));
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?.block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?.block_on(future);
+    Ok(())
 }

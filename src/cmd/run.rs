@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use tokio::select;
 
+use super::check::{enforce, listen_at_once, listen_before_start};
 use super::quit::Request;
 use super::supervise::{not_started, stopped_before_start, supervise};
 use super::wait::{Waited, register_signals, until_ready};
 use super::{block_on, facts, quit};
 use crate::config::{Enforcement, OnTimeout, Run, Supervise};
 use crate::core::exit::{Exit, Failure};
-use crate::core::findings::{self, Finding, Severity};
+use crate::core::findings;
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
 use crate::io::command::{self, BadCommand};
@@ -64,12 +65,17 @@ async fn prepared(settings: &Run) -> Result<Prepared, Failure> {
 async fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<Proxy>) -> Result<PathBuf, Failure> {
     let name = settings.command.first().ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
     let path = command::find(name).map_err(|error| bad_command(&error))?;
-    match until_ready(&settings.wait, stop, proxy, |mesh| check(settings.check, mesh)).await? {
+    match until_ready(&settings.wait, stop, proxy, |mesh| check(settings, mesh)).await? {
         Waited::Ready | Waited::WithoutProxy => {}
         Waited::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
             tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
         }
         Waited::TimedOut(sentence) => return Err(Failure::new(Exit::NotReady, sentence)),
+    }
+    // Without a mesh there is nothing that could break a listen address.
+    if let Some(proxy) = proxy {
+        let timeout = settings.wait.limits.request_timeout;
+        listen_before_start(settings.check, proxy, &settings.listen, timeout).await?;
     }
     Ok(path)
 }
@@ -104,20 +110,11 @@ fn bad_command(error: &BadCommand) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Judges our identity as soon as the mesh is known.
-fn check(enforcement: Enforcement, mesh: Mesh) -> Result<(), Failure> {
-    if enforcement == Enforcement::Off {
+/// Judges our identity as soon as the mesh is known, and what is certain about `--listen`.
+fn check(settings: &Run, mesh: Mesh) -> Result<(), Failure> {
+    if settings.check == Enforcement::Off {
         return Ok(());
     }
-    let findings = findings::identity(mesh, identity::identity(mesh));
-    let (errors, others): (Vec<&Finding>, Vec<&Finding>) =
-        findings.iter().partition(|finding| finding.severity == Severity::Error && enforcement == Enforcement::Enforce);
-    for finding in others {
-        tracing::warn!("{finding}");
-    }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let errors: Vec<String> = errors.into_iter().map(ToString::to_string).collect();
-    Err(Failure::new(Exit::Failed, format!("{}; --check warn starts all the same", errors.join("; "))))
+    enforce(settings.check, &findings::identity(mesh, identity::identity(mesh)))?;
+    listen_at_once(settings.check, mesh, &settings.listen)
 }

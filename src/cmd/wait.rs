@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::block_on;
 use crate::config::Wait;
-use crate::core::diagnosis::{self, Seen};
+use crate::core::diagnosis::{self, Hints, Seen};
 use crate::core::duration::Spoken;
 use crate::core::endpoint::Address;
 use crate::core::envoy::{self, Observation};
@@ -19,7 +19,7 @@ use crate::core::ready::{Gate, Next, Target};
 use crate::core::signal::Signal;
 use crate::io::http::Client;
 use crate::io::signals::StopSignals;
-use crate::io::sockets;
+use crate::io::sockets::{self, Listener};
 
 /// How long Envoy may take to say what it waits for, once the wait has failed.
 const INIT_DUMP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -114,6 +114,7 @@ impl Waiter<'_> {
     /// Looks at the pod's listening sockets until they show a mesh.
     async fn detect(&mut self) -> Result<Found, Failure> {
         let limits = self.settings.limits;
+        let mut told = false;
         loop {
             let before = self.now();
             let listening = sockets::listening().map_err(|error| {
@@ -121,15 +122,17 @@ impl Waiter<'_> {
                     format!("--mesh auto reads /proc/net/tcp, which fails: {error}; name the mesh with --mesh");
                 Failure::new(Exit::Failed, sentence)
             })?;
-            let ports: Vec<u16> = listening.iter().map(|listener| listener.address.port()).collect();
             let refuted: Vec<Mesh> = self.strangers.iter().map(|(mesh, _)| *mesh).collect();
-            match mesh::detect(&ports, &refuted) {
+            match mesh::detect(&ports_of(&listening), &refuted) {
                 Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
                 Detected::Ambient => {
                     tracing::info!("this pod is in an ambient mesh: there is no sidecar to wait for");
                     return Ok(Found::Over(Waited::WithoutProxy));
                 }
                 Detected::Nothing => {}
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!(timeout = %self.timeout(), "waiting for a proxy to show up in this pod");
             }
             let now = self.now();
             match limits.verdict(now, false) {
@@ -147,6 +150,10 @@ impl Waiter<'_> {
         }
     }
 
+    fn timeout(&self) -> String {
+        self.settings.limits.timeout.map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string())
+    }
+
     fn nothing_found(&self) -> String {
         diagnosis::nothing_found(&self.strangers)
     }
@@ -155,10 +162,8 @@ impl Waiter<'_> {
     async fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
         let mut gate = Gate::new(self.settings.limits, proxy.shape(guessed));
         let mut clients = Clients::new(proxy);
-        let timeout =
-            self.settings.limits.timeout.map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string());
         let ready = proxy.endpoint(Target::Authority(0)).0.to_string();
-        tracing::info!(mesh = %proxy.mesh, %ready, %timeout, "waiting for the proxy");
+        tracing::info!(mesh = %proxy.mesh, %ready, timeout = %self.timeout(), "waiting for the proxy");
         loop {
             match gate.next(self.now()) {
                 Next::Rest(until) => self.rest(until, Some((proxy, &gate))).await?,
@@ -173,7 +178,7 @@ impl Waiter<'_> {
                     tracing::debug!(url = %proxy.endpoint(target).0, %seen, "looked");
                     gate.observe(target, now, now.saturating_sub(before), seen);
                     if self.patience.is_over(now) {
-                        tracing::warn!("not ready after {}: {}", Spoken(now), explain(proxy, &gate, &[]));
+                        tracing::warn!("not ready after {}: {}", Spoken(now), explain(proxy, &gate, &Hints::default()));
                     }
                 }
                 Next::Over(verdict) => return Ok(self.over(verdict, proxy, &gate, &mut clients).await),
@@ -190,8 +195,8 @@ impl Waiter<'_> {
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
-                let unready = clients.unready_targets(proxy).await;
-                let why = explain(proxy, gate, &unready);
+                let hints = Hints { unready: clients.unready_targets(proxy).await, other_mesh: other_than(proxy.mesh) };
+                let why = explain(proxy, gate, &hints);
                 let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
                 Some(Waited::TimedOut(sentence))
             }
@@ -214,20 +219,32 @@ impl Waiter<'_> {
     }
 
     fn stopped(&self, signal: Signal, watched: Option<(&Proxy, &Gate)>) -> Failure {
-        let why = watched.map_or_else(|| self.nothing_found(), |(proxy, gate)| explain(proxy, gate, &[]));
+        let why = watched.map_or_else(|| self.nothing_found(), |(proxy, gate)| explain(proxy, gate, &Hints::default()));
         let after = Spoken(self.now());
         Failure::new(Exit::Signal(signal), format!("ended by {signal} after waiting {after} for the proxy: {why}"))
     }
 }
 
 /// What was last seen of a proxy, and what may be behind it.
-fn explain(proxy: &Proxy, gate: &Gate, unready: &[String]) -> String {
+fn explain(proxy: &Proxy, gate: &Gate, hints: &Hints) -> String {
     let (cheap, authority, current) = gate.last_seen();
     let seen = cheap.map(|seen| (Target::Cheap, seen)).into_iter();
     let seen = seen.chain(authority.map(|seen| (Target::Authority(current), seen)));
     let seen: Vec<Seen<'_>> = seen.map(|(target, seen)| (proxy.endpoint(target).0, seen)).collect();
-    let (last, advice) = (diagnosis::last_seen(&seen), diagnosis::advice(proxy.mesh, &seen, unready));
+    let (last, advice) = (diagnosis::last_seen(&seen), diagnosis::advice(proxy.mesh, &seen, hints));
     format!("{last} ({} looks); {advice}", gate.looks())
+}
+
+fn ports_of(listening: &[Listener]) -> Vec<u16> {
+    listening.iter().map(|listener| listener.address.port()).collect()
+}
+
+/// Another mesh than the one waited for, if the pod's listening ports show one.
+fn other_than(mesh: Mesh) -> Option<Mesh> {
+    match mesh::detect(&ports_of(&sockets::listening().ok()?), &[mesh]) {
+        Detected::Sidecar(other) => Some(other),
+        Detected::Ambient | Detected::Nothing => None,
+    }
 }
 
 fn absent(now: Duration) -> Waited {

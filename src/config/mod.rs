@@ -3,16 +3,21 @@
 //! The only module that reads settings. All bad values are collected and reported at once, each with the place
 //! it came from and what would be right.
 
+mod check;
+mod probe;
 mod reader;
 mod supervise;
 mod wait;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
+pub use self::check::Check;
+pub use self::probe::{Probe, Target};
 use self::reader::Reader;
 pub use self::supervise::{Drain, Quit, Supervise};
 use crate::cli::{Cli, ReportArgs, RunArgs, Sub};
@@ -31,6 +36,12 @@ pub enum Job {
     Drain(Drain),
     /// Ask the proxy to end.
     Quit(Quit),
+    /// Judge identity and listen addresses.
+    Check(Check),
+    /// One look at a server.
+    Probe(Probe),
+    /// Copy this binary into a directory.
+    Install(PathBuf),
     /// Print this text on stdout (`--help`, `--version`).
     Print(String),
 }
@@ -46,6 +57,8 @@ pub struct Run {
     pub check: Enforcement,
     /// Staying as the command's parent; `None` is becoming it.
     pub supervise: Option<Supervise>,
+    /// Where the application is going to listen.
+    pub listen: Vec<SocketAddr>,
     /// The command and its arguments, byte for byte; never empty.
     pub command: Vec<OsString>,
 }
@@ -125,13 +138,14 @@ impl Default for Report {
 pub fn load(args: Vec<OsString>) -> (Report, Result<Job, Failure>) {
     let mut clap = command();
     match clap.try_get_matches_from_mut(&args) {
-        Ok(matches) => read(&matches),
+        Ok(matches) => read(&clap, &matches),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             (Report::default(), Ok(Job::Print(error.render().to_string())))
         }
         Err(error) => {
-            let partly = clap.ignore_errors(true).try_get_matches_from(args).ok();
-            let report = partly.map(|matches| read(&matches).0).unwrap_or_default();
+            let mut clap = clap.ignore_errors(true).mut_subcommands(|sub| sub.ignore_errors(true));
+            let partly = clap.try_get_matches_from_mut(args).ok();
+            let report = partly.map(|matches| read(&clap, &matches).0).unwrap_or_default();
             (report, Err(Failure::new(Exit::Failed, usage_sentence(&error))))
         }
     }
@@ -149,27 +163,44 @@ fn command() -> Command {
 
 /// clap's message of several paragraphs as one sentence.
 fn usage_sentence(error: &clap::Error) -> String {
+    const FORM: &str = "the command goes behind two dashes: meshim [OPTIONS] -- COMMAND [ARG]...";
+    let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    if error.kind() == ErrorKind::MissingRequiredArgument && missing.contains("COMMAND") {
+        return format!("no command was given; {FORM}");
+    }
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    // The tip to write `-- --option` would hand it to the application.
+    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
     let said = said.join("; ");
-    format!("{}; see meshim --help", said.strip_prefix("error: ").unwrap_or(&said))
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if !word.starts_with('-') => format!("{said}; {FORM}"),
+        _ => format!("{said}; see meshim --help"),
+    }
 }
 
-fn read(matches: &ArgMatches) -> (Report, Result<Job, Failure>) {
+fn read(command: &Command, matches: &ArgMatches) -> (Report, Result<Job, Failure>) {
     let Ok(cli) = Cli::from_arg_matches(matches) else {
         return (
             Report::default(),
             Err(Failure::new(Exit::Failed, "the command line is incomplete; see meshim --help")),
         );
     };
-    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
-    let mut reader = Reader::new(matches);
+    let sub = matches.subcommand();
+    let (command, matches) = match sub {
+        Some((name, matches)) => (command.find_subcommand(name).unwrap_or(command), matches),
+        None => (command, matches),
+    };
+    let mut reader = Reader::new(command, matches);
     let (report, job) = match &cli.subcommand {
         None => (reader.report(&cli.run.report), reader.run(cli.run).map(Job::Run)),
         Some(Sub::Wait(args)) => (reader.report(&args.report), reader.wait(&args.wait).map(Job::Wait)),
         Some(Sub::Drain(args)) => (reader.report(&args.report), reader.drain(args).map(Job::Drain)),
         Some(Sub::Quit(args)) => (reader.report(&args.report), reader.quit(args).map(Job::Quit)),
+        Some(Sub::Check(args)) => (reader.report(&args.report), reader.check(args).map(Job::Check)),
+        Some(Sub::Probe(args)) => (reader.report(&args.report), reader.probe(args).map(Job::Probe)),
+        Some(Sub::Install(args)) => (reader.report(&args.report), Some(Job::Install(PathBuf::from(&args.directory)))),
     };
     (report, reader.finish(job))
 }
@@ -193,12 +224,13 @@ impl Reader<'_> {
             self.choice("on_timeout", &args.on_timeout, &[("fail", OnTimeout::Fail), ("start", OnTimeout::Start)]);
         let modes = [("enforce", Enforcement::Enforce), ("warn", Enforcement::Warn), ("off", Enforcement::Off)];
         let check = self.choice("check", &args.check, &modes);
+        let listen = self.listen(&args.listen);
         let supervise = self.supervise(&args);
-        let (wait, on_timeout, check, supervise) = (wait?, on_timeout?, check?, supervise?);
+        let (wait, on_timeout, check, listen, supervise) = (wait?, on_timeout?, check?, listen?, supervise?);
         if on_timeout == OnTimeout::Start && wait.limits.timeout.is_none() {
             self.problem("on_timeout", "`start` never happens with --timeout 0, which waits for ever; set a timeout");
         }
-        Some(Run { wait, on_timeout, check, supervise, command: args.command })
+        Some(Run { wait, on_timeout, check, listen, supervise, command: args.command })
     }
 }
 
@@ -235,8 +267,8 @@ mod tests {
     fn what_follows_the_two_dashes_is_the_applications() {
         let Ok(Job::Run(run)) = loaded(&["--", "app", "--timeout", "x", "--", "-h"]) else { panic!() };
         assert_eq!(run.command, ["app", "--timeout", "x", "--", "-h"]);
-        assert!(loaded(&["app"]).unwrap_err().contains("'app'"));
-        assert!(loaded(&[]).is_err());
+        assert!(loaded(&["app"]).unwrap_err().contains("'app' found; the command goes behind two dashes"));
+        assert!(loaded(&[]).unwrap_err().contains("no command was given"));
     }
 
     #[test]

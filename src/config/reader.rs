@@ -4,20 +4,22 @@
 
 use std::fmt::Display;
 
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
 
 use crate::core::exit::{Exit, Failure};
 
 /// Reads settings and keeps what is wrong with them.
 pub(super) struct Reader<'m> {
+    command: &'m Command,
     matches: &'m ArgMatches,
     problems: Vec<String>,
 }
 
 impl<'m> Reader<'m> {
-    pub(super) const fn new(matches: &'m ArgMatches) -> Self {
-        Self { matches, problems: Vec::new() }
+    /// Reads what `matches` holds; `command` knows how each setting is spelt.
+    pub(super) const fn new(command: &'m Command, matches: &'m ArgMatches) -> Self {
+        Self { command, matches, problems: Vec::new() }
     }
 
     pub(super) fn finish<T>(self, job: Option<T>) -> Result<T, Failure> {
@@ -30,9 +32,12 @@ impl<'m> Reader<'m> {
     }
 
     pub(super) fn problem(&mut self, id: &str, problem: impl Display) {
-        let option = format!("--{}", id.replace('_', "-"));
-        let source = match self.matches.value_source(id) {
-            Some(ValueSource::EnvVariable) => format!("MESHIM_{} (the variable of {option})", id.to_uppercase()),
+        let arg = self.command.get_arguments().find(|arg| arg.get_id() == id);
+        let option = arg.and_then(clap::Arg::get_long).map(|long| format!("--{long}"));
+        let option = option.unwrap_or_else(|| id.to_uppercase());
+        let variable = arg.and_then(clap::Arg::get_env).map(|name| name.display());
+        let source = match (self.matches.value_source(id), variable) {
+            (Some(ValueSource::EnvVariable), Some(variable)) => format!("{variable} (the variable of {option})"),
             _ => option,
         };
         self.problems.push(format!("{source}: {problem}"));

@@ -16,9 +16,18 @@ pub fn last_seen(seen: &[Seen<'_>]) -> String {
     if each.is_empty() { "no look has been answered yet".to_owned() } else { each.join(", ") }
 }
 
-/// The likely cause and the remedy, as a clause. `unready` are Envoy's own init targets, where it could be asked.
+/// What else is known when the wait is over.
+#[derive(Debug, Default)]
+pub struct Hints {
+    /// Envoy's own init targets, where it could be asked.
+    pub unready: Vec<String>,
+    /// Another mesh, whose proxy's ports are listened on in this pod.
+    pub other_mesh: Option<Mesh>,
+}
+
+/// The likely cause and the remedy, as a clause.
 #[must_use]
-pub fn advice(mesh: Mesh, seen: &[Seen<'_>], unready: &[String]) -> String {
+pub fn advice(mesh: Mesh, seen: &[Seen<'_>], hints: &Hints) -> String {
     let word = seen.iter().find_map(|(_, seen)| match seen {
         Observation::NotReady { word, .. } if !word.is_empty() => Some(word.as_str()),
         _ => None,
@@ -31,6 +40,9 @@ pub fn advice(mesh: Mesh, seen: &[Seen<'_>], unready: &[String]) -> String {
         return "it is too early to say why".to_owned();
     }
     if all(|seen| matches!(seen, Observation::Failed(Fault::Refused))) {
+        if let Some(other) = hints.other_mesh {
+            return format!("nobody listens there, but the {other} proxy's ports are taken: is --mesh {other} meant?");
+        }
         let neighbour = neighbour(seen);
         return format!("nobody listens there: is the {mesh} sidecar injected and running?{neighbour}");
     }
@@ -39,6 +51,7 @@ pub fn advice(mesh: Mesh, seen: &[Seen<'_>], unready: &[String]) -> String {
         return format!("Envoy is LIVE but the authority says no: was the configuration from {plane} rejected?");
     }
     if let Some(word) = word.filter(|word| ["PRE_INITIALIZING", "INITIALIZING"].contains(word)) {
+        let unready = &hints.unready;
         let targets = if unready.is_empty() { "its first configuration".to_owned() } else { unready.join(", ") };
         let plane = control_plane(mesh);
         return format!("Envoy is {word} and waits for {targets}: is {plane} reachable from this pod?");
@@ -113,8 +126,8 @@ mod tests {
         let seen: Vec<(Endpoint, Observation)> =
             seen.iter().map(|(url, seen)| (url.parse().unwrap(), seen.clone())).collect();
         let seen: Vec<Seen<'_>> = seen.iter().map(|(endpoint, seen)| (endpoint, seen)).collect();
-        let unready: Vec<String> = unready.iter().map(|name| (*name).to_owned()).collect();
-        format!("{}; {}", last_seen(&seen), advice(mesh, &seen, &unready))
+        let unready = unready.iter().map(|name| (*name).to_owned()).collect();
+        format!("{}; {}", last_seen(&seen), advice(mesh, &seen, &Hints { unready, other_mesh: None }))
     }
 
     fn not_ready(word: &str) -> Observation {
@@ -147,6 +160,14 @@ mod tests {
             let text = say(Mesh::Istio, &seen, &["LDS", "CDS"]);
             assert!(text.contains(cause), "{text}");
         }
+    }
+
+    #[test]
+    fn another_meshs_proxy_is_pointed_at() {
+        let (url, refused) = (ADMIN.parse().unwrap(), Observation::Failed(Fault::Refused));
+        let hints = Hints { unready: Vec::new(), other_mesh: Some(Mesh::Linkerd) };
+        let text = advice(Mesh::Istio, &[(&url, &refused)], &hints);
+        assert!(text.contains("is --mesh linkerd meant?"), "{text}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Fault {
     /// Connected, or connecting, and no complete answer by the look's deadline.
     #[error("no answer in time")]
     Silent,
-    /// The socket cannot be reached for another reason: permission, route, no such name.
+    /// The socket cannot be reached for another reason: permission, no route.
     #[error("cannot connect: {0}")]
     Unreachable(String),
     /// Bytes that are no HTTP/1.1, a connection closed too early, a body past its bound.
@@ -137,14 +137,20 @@ fn state_of(body: &[u8]) -> Observation {
     }
 }
 
-/// The first line of a body as far as it can stand in a log line: printable ASCII, at most 60 characters.
+/// The first line of a body as far as it can stand in a log line.
 fn first_words(body: &[u8]) -> String {
-    let line = body.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let printable = line.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' });
-    printable.take(60).collect::<String>().trim().to_owned()
+    printable(body, 60)
 }
 
-/// Names of what Envoy's init manager still waits for, from `/init_dump`; empty where the body is something else.
+/// A first line without anything but printable ASCII, at most so many characters.
+fn printable(body: &[u8], most: usize) -> String {
+    let line = body.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let printable = line.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' });
+    printable.take(most).collect::<String>().trim().to_owned()
+}
+
+/// Names of what Envoy's listeners still wait for, from `/init_dump`; empty where the body is something else, and
+/// while Envoy waits for the listeners or clusters themselves (envoy: `init_dump_handler.cc` asks listeners only).
 #[must_use]
 pub fn unready_targets(body: &[u8]) -> Vec<String> {
     #[derive(Deserialize)]
@@ -158,7 +164,7 @@ pub fn unready_targets(body: &[u8]) -> Vec<String> {
         target_names: Vec<String>,
     }
     let dumps = serde_json::from_slice(body).map_or_else(|_| Vec::new(), |dump: InitDump| dump.unready_targets_dumps);
-    dumps.into_iter().flat_map(|dump| dump.target_names).map(|name| first_words(name.as_bytes())).collect()
+    dumps.into_iter().flat_map(|dump| dump.target_names).map(|name| printable(name.as_bytes(), 120)).collect()
 }
 
 #[cfg(test)]

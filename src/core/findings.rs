@@ -62,11 +62,20 @@ const OVERFLOW: u32 = 65_534;
 #[must_use]
 pub fn identity(mesh: Mesh, ours: Identity) -> Vec<Finding> {
     let profile = mesh.profile();
-    let learned = ours.proxy_owner.filter(|uid| !matches!(*uid, ROOT | OVERFLOW) && profile.uid.is_some());
-    let reserved_uid = learned.or(profile.uid);
-    let uid = reserved_uid.filter(|reserved| *reserved == ours.uid).map(|uid| reserved("uid", "user", mesh, uid));
+    let uid = proxy_uid(mesh, ours.proxy_owner)
+        .filter(|reserved| *reserved == ours.uid)
+        .map(|uid| reserved("uid", "user", mesh, uid));
     let gid = profile.gid.filter(|reserved| *reserved == ours.gid).map(|gid| reserved("gid", "group", mesh, gid));
     uid.into_iter().chain(gid).collect()
+}
+
+/// The user whose traffic this mesh's rules let pass: the owner of the proxy's sockets, where that tells anything,
+/// else the mesh's usual one.
+#[must_use]
+pub fn proxy_uid(mesh: Mesh, proxy_owner: Option<u32>) -> Option<u32> {
+    let usual = mesh.profile().uid;
+    let learned = proxy_owner.filter(|uid| !matches!(*uid, ROOT | OVERFLOW) && usual.is_some());
+    learned.or(usual)
 }
 
 fn reserved(short: &str, long: &str, mesh: Mesh, id: u32) -> Finding {

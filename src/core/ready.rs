@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use crate::core::envoy::Observation;
+use crate::core::envoy::{Fault, Observation};
 use crate::core::pacing::{LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause};
 
-/// Each failed look at Istio's authority makes the agent log a warning: at most two a second.
+/// How often the authority is looked at while the admin API, which comes up first, tells nothing: it may be locked
+/// or at another address. Each failed look at Istio's authority makes the agent log a warning: at most two a second.
 const AUTHORITY_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often the authority is looked at although the admin API, which is far cheaper, says not LIVE.
@@ -113,6 +114,11 @@ impl Gate {
     pub fn observe(&mut self, target: Target, now: Duration, took: Duration, seen: Observation) {
         self.looks += 1;
         self.anybody |= seen.shows_a_proxy();
+        let before = if target == Target::Cheap { &self.cheap } else { &self.authority };
+        if before.is_some() && seen == Observation::Failed(Fault::Silent) && took < self.limits.request_timeout {
+            // The end of the wait cut this look short: what was seen before it tells more.
+            return;
+        }
         match target {
             Target::Cheap if seen == Observation::Ready => self.live_since = self.live_since.or(Some(now)),
             Target::Cheap => self.live_since = None,
@@ -175,7 +181,8 @@ impl Gate {
             (_, Some(live)) => at + pause.max(at.saturating_sub(live) / SHARE_OF_PROXY).min(LONGEST_PAUSE),
             (Some(Observation::NotReady { .. }), _) if self.shape.same_server => Duration::MAX,
             (Some(Observation::NotReady { .. }), _) => at + SECOND_OPINION_PAUSE,
-            (Some(_), _) if failed => at + pause.max(AUTHORITY_PAUSE),
+            (Some(_), _) if last.is_none() => at,
+            (Some(_), _) => at + pause.max(AUTHORITY_PAUSE),
             // Nobody there: the address of the mesh's other versions is asked at once.
             _ if self.current > 0 && !failed => at,
             _ => at + pause,
@@ -186,7 +193,6 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::envoy::Fault;
 
     const MS: Duration = Duration::from_millis(1);
     const ISTIO: Shape = Shape { cheap: true, authorities: 1, same_server: false, guessed: false };
@@ -363,6 +369,18 @@ mod tests {
     fn a_look_ends_with_the_wait_at_the_latest() {
         let gate = Gate::new(Limits { timeout: Some(300 * MS), ..limits() }, ALONE);
         assert_eq!(gate.next(Duration::ZERO), Next::Look { target: Target::Authority(0), until: 300 * MS });
+    }
+
+    #[test]
+    fn a_look_cut_short_by_the_end_of_the_wait_hides_nothing() {
+        let mut gate = Gate::new(Limits { timeout: Some(300 * MS), ..limits() }, ALONE);
+        gate.observe(Target::Authority(0), 100 * MS, MS, not_ready());
+        gate.observe(Target::Authority(0), 300 * MS, MS, Observation::Failed(Fault::Silent));
+        assert_eq!(gate.last_seen().1, Some(&not_ready()));
+        assert_eq!(gate.next(300 * MS), Next::Over(Verdict::TimedOut));
+        let mut hung = Gate::new(limits(), ALONE);
+        hung.observe(Target::Authority(0), 1_000 * MS, 1_000 * MS, Observation::Failed(Fault::Silent));
+        assert_eq!(hung.last_seen().1, Some(&Observation::Failed(Fault::Silent)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use nix::unistd::{AccessFlags, faccessat};
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 
 /// How much of a file is read to see what would run it: the kernel's own bound for a `#!` line is 256 bytes.
-const HEAD: u64 = 4096;
+const HEAD: usize = 4096;
 
 /// Why a command cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +87,9 @@ fn executable(path: &Path) -> Result<(), BadCommand> {
 
 /// Is what the kernel needs to run it there, too? A file that cannot be read is left to the kernel.
 fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
-    let mut head = Vec::new();
-    let read = File::open(&path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    let Some(interpreter) = read.ok().and_then(|_| interpreter(&head)) else { return Ok(path) };
+    let mut head = [0; HEAD];
+    let read = File::open(&path).and_then(|mut file| file.read(&mut head));
+    let Some(interpreter) = read.ok().and_then(|length| interpreter(&head[..length])) else { return Ok(path) };
     if Path::new(&interpreter).exists() {
         Ok(path)
     } else {

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 request at a time, over one kept-alive connection to one endpoint, TCP or Unix socket.
 //!
 //! Each request has one deadline, connecting included, and a bound on what it reads. Must never judge an answer,
-//! follow a redirect or resolve a name that is in this pod.
+//! follow a redirect or resolve a name.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::core::endpoint::{Address, Host};
+use crate::core::endpoint::Address;
 use crate::core::envoy::{Answer, Fault};
 
 /// What an answer's head may take: Envoy's own limit is 60 KiB.
@@ -96,11 +96,6 @@ impl Client {
 async fn connect(address: &Address) -> Result<SendRequest<Empty<Bytes>>, Fault> {
     match address {
         Address::Unix(path) => handshake(UnixStream::connect(path).await.map_err(|error| unconnected(&error))?).await,
-        Address::Tcp { host: Host::Name(name), port } => {
-            let found = tokio::net::lookup_host((name.as_str(), *port)).await;
-            let found = found.map_err(|error| Fault::Unreachable(format!("{name}: {error}")))?;
-            connect_tcp(found.collect()).await
-        }
         Address::Tcp { .. } => connect_tcp(address.socket_addresses()).await,
     }
 }

@@ -8,11 +8,17 @@ use crate::core::findings::Identity;
 use crate::core::mesh::Mesh;
 use crate::io::sockets;
 
+/// Our user and group.
+#[must_use]
+pub fn own() -> (u32, u32) {
+    (geteuid().as_raw(), getegid().as_raw())
+}
+
 /// Our ids, and the owner of the sockets on the proxy's ports where there are any yet.
 #[must_use]
 pub fn identity(mesh: Mesh) -> Identity {
     // Where /proc/net cannot be read, the profile's ids are judged alone.
-    let listening = sockets::listening().unwrap_or_default();
+    let listening = if mesh.profile().uid.is_some() { sockets::listening().unwrap_or_default() } else { Vec::new() };
     let owned = |listener: &&sockets::Listener| mesh.profile().owned_ports.contains(&listener.address.port());
     Identity {
         uid: geteuid().as_raw(),

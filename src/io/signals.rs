@@ -14,6 +14,7 @@ use futures_core::Stream as _;
 use nix::libc;
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::unistd::getpid;
 use signal_hook_tokio::Signals;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -164,7 +165,7 @@ fn arrival(info: &siginfo) -> Option<Arrival> {
     }
     match info.ssi_code {
         libc::SI_KERNEL => Some(Arrival::Kernel(signal)),
-        _ if info.ssi_pid == std::process::id() => None,
+        _ if i32::try_from(info.ssi_pid) == Ok(getpid().as_raw()) => None,
         _ => Some(Arrival::Sent(signal)),
     }
 }

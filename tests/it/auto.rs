@@ -152,7 +152,8 @@ fn somebody_elses_server_on_9901_is_passed_over_and_the_sidecar_found_later() {
         stranger.says("/ready", Reply::plain(404, "").header("server", "gunicorn"));
         let run = Meshim::starts(["true"]).spawn();
         run.wait_for_stderr("that is not the envoy proxy, looking for another");
-        let (admin, agent) = (StandIn::on_port(15000), StandIn::on_port(15021));
+        // The agent first: 9901 and 15000 without it would be taken for App Mesh for a moment.
+        let (agent, admin) = (StandIn::on_port(15021), StandIn::on_port(15000));
         agent.says("/healthz/ready", Reply::plain(200, ""));
         admin.says("/ready", Reply::live());
         run.wait().expect_code(0).expect_stderr(&["404 from a server that calls itself `gunicorn`", "mesh=istio"]);

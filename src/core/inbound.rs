@@ -1,0 +1,215 @@
+//! Envoy's inbound clusters and the two facts of `/server_info` that listen addresses need: bytes in, values out.
+//!
+//! Owns what Istio's names and types mean. [`Node`] reads no more than the version and the pod's addresses; it may
+//! be merged with a fuller reader of `/server_info`. Must never ask a proxy itself.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+use crate::core::forwarding::Target;
+
+/// Asks for `inbound|8080||` and `InboundPassthroughCluster` and nothing else of what may be a whole mesh's
+/// clusters. `name_regex` is matched in full (envoy: `admin.rst`); a version without it sends them all.
+pub const QUERY: &str = "/config_dump?resource=dynamic_active_clusters\
+                         &mask=cluster.name,cluster.type,cluster.load_assignment&name_regex=.nbound.*";
+
+/// A port that a Service, or a Sidecar resource, names, and where its traffic goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// The port that clients reach this pod on.
+    pub port: u16,
+    /// Where the proxy hands it.
+    pub target: Target,
+}
+
+impl Inbound {
+    /// The port that the application must listen on; `None` for what is no TCP socket.
+    #[must_use]
+    pub const fn receiver(&self) -> Option<u16> {
+        match &self.target {
+            Target::Fixed(address) => Some(address.port()),
+            Target::Pod | Target::Loopback => Some(self.port),
+            Target::Other(_) => None,
+        }
+    }
+}
+
+/// Why the inbound clusters are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotClusters {
+    /// Some other JSON, or none.
+    #[error("the answer is no config_dump: {0}")]
+    Unreadable(String),
+    /// Istio always sends at least the passthrough cluster.
+    #[error("the proxy has no inbound clusters yet")]
+    NotYet,
+}
+
+#[derive(Deserialize)]
+struct Dump {
+    #[serde(default)]
+    configs: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    cluster: Option<Cluster>,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    #[serde(default)]
+    name: String,
+    /// Left out where it is the default, `STATIC`.
+    r#type: Option<String>,
+    load_assignment: Option<serde_json::Value>,
+}
+
+/// The inbound clusters in the answer to [`QUERY`], by port, each port once.
+///
+/// # Errors
+/// [`NotClusters`]: no such answer, or one from before the first configuration.
+pub fn decode(body: &[u8]) -> Result<Vec<Inbound>, NotClusters> {
+    let dump: Dump = serde_json::from_slice(body).map_err(|error| NotClusters::Unreadable(error.to_string()))?;
+    let clusters: Vec<Cluster> = dump.configs.into_iter().filter_map(|entry| entry.cluster).collect();
+    if !clusters.iter().any(|cluster| cluster.name.starts_with("inbound|") || cluster.name.starts_with("Inbound")) {
+        return Err(NotClusters::NotYet);
+    }
+    let mut found: Vec<Inbound> = Vec::new();
+    for inbound in clusters.iter().filter_map(read) {
+        if !found.contains(&inbound) {
+            found.push(inbound);
+        }
+    }
+    Ok(found)
+}
+
+/// `inbound|8080||`; before Istio 1.8.1 `inbound|80|http|host`, whose endpoint tells the application's port.
+fn read(cluster: &Cluster) -> Option<Inbound> {
+    let port: u16 = cluster.name.strip_prefix("inbound|")?.split('|').next()?.parse().ok()?;
+    if cluster.r#type.as_deref() == Some("ORIGINAL_DST") {
+        return Some(Inbound { port, target: Target::Pod });
+    }
+    let address = cluster.load_assignment.as_ref()?.pointer("/endpoints/0/lb_endpoints/0/endpoint/address")?;
+    let target = if let Some(path) = address.pointer("/pipe/path").and_then(serde_json::Value::as_str) {
+        Target::Other(format!("unix:{path}"))
+    } else {
+        let socket = address.pointer("/socket_address")?;
+        let ip: IpAddr = socket.get("address")?.as_str()?.parse().ok()?;
+        Target::Fixed(SocketAddr::new(ip, u16::try_from(socket.get("port_value")?.as_u64()?).ok()?))
+    };
+    Some(Inbound { port, target })
+}
+
+/// What `/server_info` says about the mesh's version and the pod's addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `node.metadata.ISTIO_VERSION`.
+    pub istio_version: Option<String>,
+    /// `node.metadata.INSTANCE_IPS`, the pod's own address first.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Reads `/server_info`; what is missing or something else stays empty.
+#[must_use]
+pub fn node(body: &[u8]) -> Node {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct ServerInfo {
+        node: Raw,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Raw {
+        metadata: Metadata,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+    struct Metadata {
+        istio_version: Option<String>,
+        instance_ips: String,
+    }
+    let metadata = serde_json::from_slice::<ServerInfo>(body).unwrap_or_default().node.metadata;
+    let addresses = metadata.instance_ips.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
+    Node { istio_version: metadata.istio_version.filter(|version| is_plain(version)), addresses }
+}
+
+/// A version goes into messages: nothing but what versions are made of.
+fn is_plain(text: &str) -> bool {
+    (1..=60).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump(clusters: &[&str]) -> Vec<u8> {
+        let entries: Vec<String> =
+            clusters.iter().map(|cluster| format!(r#"{{"@type":"x","cluster":{cluster}}}"#)).collect();
+        format!(r#"{{"configs":[{}]}}"#, entries.join(",")).into_bytes()
+    }
+
+    fn at(name: &str, kind: &str, address: &str) -> String {
+        let endpoint = format!(r#"{{"endpoints":[{{"lb_endpoints":[{{"endpoint":{{"address":{address}}}}}]}}]}}"#);
+        format!(r#"{{"name":"{name}",{kind}"load_assignment":{endpoint}}}"#)
+    }
+
+    #[test]
+    fn both_types_and_the_defaulted_one_are_read() {
+        let loopback = r#"{"socket_address":{"address":"127.0.0.1","port_value":9000}}"#;
+        let body = dump(&[
+            r#"{"name":"inbound|8080||","type":"ORIGINAL_DST"}"#,
+            &at("inbound|9000||", r#""type":"STATIC","#, loopback),
+            &at("inbound|80|http|web.demo", "", loopback),
+            &at("inbound|7000||", r#""type":"STATIC","#, r#"{"pipe":{"path":"/run/app.sock"}}"#),
+            r#"{"name":"outbound|80||web.demo","type":"EDS"}"#,
+            r#"{"name":"inbound|none||","type":"ORIGINAL_DST"}"#,
+            r#"{"name":"InboundPassthroughCluster","type":"ORIGINAL_DST"}"#,
+        ]);
+        let fixed = Target::Fixed("127.0.0.1:9000".parse().unwrap());
+        let expected = [
+            Inbound { port: 8080, target: Target::Pod },
+            Inbound { port: 9000, target: fixed.clone() },
+            Inbound { port: 80, target: fixed },
+            Inbound { port: 7000, target: Target::Other("unix:/run/app.sock".to_owned()) },
+        ];
+        assert_eq!(decode(&body), Ok(expected.to_vec()));
+        assert_eq!(expected.map(|inbound| inbound.receiver()), [Some(8080), Some(9000), Some(9000), None]);
+    }
+
+    #[test]
+    fn a_proxy_without_its_first_configuration_is_not_one_without_services() {
+        assert_eq!(decode(b"{}"), Err(NotClusters::NotYet));
+        assert_eq!(decode(&dump(&[r#"{"name":"outbound|80||web.demo"}"#])), Err(NotClusters::NotYet));
+        assert_eq!(decode(&dump(&[r#"{"name":"InboundPassthroughClusterIpv4","type":"ORIGINAL_DST"}"#])), Ok(vec![]));
+        for body in [&b""[..], b"[7]", b"<html>", br#"{"configs":7}"#, br#"{"configs":[{"cluster":"x"}]}"#] {
+            assert!(matches!(decode(body), Err(NotClusters::Unreadable(_))), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_makes_no_sense_is_passed_over() {
+        let table = [
+            at("inbound|1||", "", r#"{"socket_address":{"address":"nonsense","port_value":1}}"#),
+            at("inbound|1||", "", r#"{"socket_address":{"address":"127.0.0.1","port_value":70000}}"#),
+            r#"{"name":"inbound|1||","type":"STATIC"}"#.to_owned(),
+            r#"{"name":"inbound|65536||","type":"ORIGINAL_DST"}"#.to_owned(),
+        ];
+        for cluster in table {
+            assert_eq!(decode(&dump(&[&cluster])), Ok(vec![]), "{cluster}");
+        }
+    }
+
+    #[test]
+    fn server_info_tells_version_and_addresses() {
+        let body =
+            br#"{"state":"LIVE","node":{"metadata":{"ISTIO_VERSION":"1.24.0","INSTANCE_IPS":"10.0.0.5,fd00::5"}}}"#;
+        let read = node(body);
+        assert_eq!(read.istio_version.as_deref(), Some("1.24.0"));
+        assert_eq!(read.addresses, ["10.0.0.5".parse::<IpAddr>().unwrap(), "fd00::5".parse().unwrap()]);
+        for body in [&b""[..], b"{}", b"[]", br#"{"node":{"metadata":{"ISTIO_VERSION":"a\nb","INSTANCE_IPS":"x"}}}"#] {
+            assert_eq!(node(body), Node::default(), "{}", String::from_utf8_lossy(body));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Exec leaves no trace: what the application gets is what it gets without meshim, after a real wait.
+//!
+//! Each test runs one witness twice behind the same wrapper, bare and under meshim, and compares what it says.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::support::meshim::Meshim;
+use crate::support::process::{Ended, Process};
+use crate::support::reply::Reply;
+use crate::support::standin::StandIn;
+
+/// What every run gets, bare or not.
+const ENVIRONMENT: [(&str, &[u8]); 3] =
+    [("PATH", b"/usr/local/bin:/usr/bin:/bin"), ("MESHIM_LOG", b"error"), ("NOT_UTF8", b"\xff\xfe=\x80")];
+
+/// `witness` behind `wrapper`, once bare and once under meshim.
+fn twice(wrapper: &[&str], witness: &[&OsStr]) -> (Ended, Ended) {
+    let proxy = StandIn::new();
+    proxy.script("/ready", [Reply::not_ready("INITIALIZING"), Reply::live()]);
+    let options = ["--admin-url".to_owned(), proxy.url()];
+    let meshim = Meshim::starts(witness).behind(wrapper).with(options);
+    let line: Vec<&OsStr> = wrapper.iter().map(OsStr::new).chain(witness.iter().copied()).collect();
+    let mut bare = Command::new(line[0]);
+    bare.args(&line[1..]).env_clear().current_dir(meshim.directory());
+    let mut through = meshim;
+    for (name, value) in ENVIRONMENT {
+        bare.env(name, OsStr::from_bytes(value));
+        through = through.env(name, OsStr::from_bytes(value));
+    }
+    let bare = Process::spawn(&mut bare).wait();
+    assert_eq!(bare.code, Some(0), "the witness works without meshim: {bare:?}");
+    let through = through.run().expect_code(0);
+    (bare, through)
+}
+
+#[track_caller]
+fn is_the_same(wrapper: &[&str], witness: &[&str]) -> String {
+    let witness: Vec<&OsStr> = witness.iter().map(OsStr::new).collect();
+    let (bare, through) = twice(wrapper, &witness);
+    assert_eq!(through.stdout, bare.stdout, "bare on the right");
+    assert!(!bare.stdout.is_empty());
+    through.stdout
+}
+
+#[test]
+fn signal_mask_and_dispositions_are_the_same() {
+    let mask = ["env", "--block-signal=USR2", "--block-signal=TERM", "--ignore-signal=HUP", "--ignore-signal=RTMIN+3"];
+    let said = is_the_same(&mask, &["grep", "-E", "^(Sig|Shd)(Blk|Ign|Cgt|Pnd):", "/proc/self/status"]);
+    // USR2 is 12, TERM 15: bits 11 and 14. HUP is bit 0.
+    assert!(said.contains("SigBlk:\t0000000000004800"), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("SigIgn:") && line.ends_with('1')), "{said}");
+    is_the_same(&["env"], &["grep", "-E", "^(Sig|Shd)(Blk|Ign|Cgt|Pnd):", "/proc/self/status"]);
+}
+
+#[test]
+fn limits_and_umask_are_the_same() {
+    let wrapper = ["sh", "-c", "ulimit -n 77; ulimit -c 0; umask 027; exec \"$@\"", "sh"];
+    let said = is_the_same(&wrapper, &["grep", "-E", "open files|core file", "/proc/self/limits"]);
+    assert!(said.contains("77"), "{said}");
+    assert_eq!(is_the_same(&wrapper, &["grep", "^Umask:", "/proc/self/status"]), "Umask:\t0027\n");
+}
+
+#[test]
+fn open_descriptors_are_the_same() {
+    let wrapper = ["sh", "-c", "exec 7</dev/null 9>/dev/null; exec \"$@\"", "sh"];
+    // Numbers and flags of the shell that was started, seen by its only child.
+    let said = is_the_same(&wrapper, &["sh", "-c", "cd /proc/$$; grep -r ^flags fdinfo; :"]);
+    assert!(said.contains("fdinfo/7:flags") && said.contains("fdinfo/9:flags"), "{said}");
+}
+
+#[test]
+fn environment_arguments_and_working_directory_are_the_same_byte_for_byte() {
+    is_the_same(&["env"], &["env"]);
+    is_the_same(&["env"], &["sh", "-c", "env | od -c"]);
+    let not_utf8 = OsString::from_vec(b"a\xff b\n\x80".to_vec());
+    let script = OsStr::new("od -c /proc/$$/cmdline; readlink /proc/$$/cwd");
+    let witness = ["sh", "-c", "", "sh", "", "--help"].map(OsStr::new);
+    let witness = [witness[0], witness[1], script, witness[3], &not_utf8, witness[4], witness[5]];
+    let (bare, through) = twice(&["env"], &witness);
+    assert_eq!(through.stdout, bare.stdout);
+    assert!(through.stdout.contains("377"), "{}", through.stdout);
+}
+
+#[test]
+fn the_process_id_is_the_same_and_nobody_is_left() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::live());
+    let ended = Meshim::starts(["sh", "-c", "echo $$; cat /proc/$$/task/$$/children"])
+        .behind_shell("echo $$; exec \"$@\"")
+        .with(["--admin-url", &proxy.url()])
+        .env("PATH", "/usr/bin:/bin")
+        .run()
+        .expect_code(0);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!(lines[0], lines[1]);
+    // The only child is the cat itself.
+    assert_eq!(lines.get(2).map_or(0, |children| children.split_whitespace().count()), 1, "{ended:?}");
+}
+
+#[test]
+fn exit_codes_and_deaths_are_the_applications_own() {
+    for code in [0, 1, 124, 125, 255] {
+        Meshim::starts(["sh", "-c", &format!("exit {code}")]).with(["--mesh=none"]).run().expect_code(code);
+    }
+    let ended = Meshim::starts(["sh", "-c", "kill -9 $$"]).with(["--mesh=none"]).run();
+    assert_eq!(ended.signal, Some(9));
+}
+
+#[test]
+fn standard_output_is_the_applications_alone() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::live());
+    let ended = Meshim::starts(["true"]).with(["--admin-url", &proxy.url(), "--log=debug"]).run().expect_code(0);
+    assert_eq!(ended.stdout, "");
+    assert!(!ended.stderr.is_empty());
+}
+
+#[test]
+fn a_command_that_is_not_there_is_known_before_the_wait() {
+    // Nobody listens and the wait is for ever: only an early look-up ends this.
+    let forever = || ["--mesh=istio", "--timeout=0"];
+    let missing = Meshim::starts(["no-such-command"]).with(forever()).env("PATH", "/usr/bin").run();
+    missing.expect_code(127).expect_stderr(&["no-such-command was not found in PATH (/usr/bin)"]);
+    Meshim::starts(["/no/such/file"]).with(forever()).run().expect_code(127).expect_stderr(&["/no/such/file was not"]);
+    Meshim::starts(["/tmp"]).with(forever()).run().expect_code(126).expect_stderr(&["it is a directory"]);
+    Meshim::starts(["/etc/passwd"]).with(forever()).run().expect_code(126).expect_stderr(&["chmod +x"]);
+}
+
+#[test]
+fn a_command_whose_interpreter_is_missing_is_told_by_that_name() {
+    let meshim = Meshim::starts(["./script"]).with(["--mesh=istio", "--timeout=0"]);
+    let script = meshim.directory().join("script");
+    std::fs::write(&script, "#!/opt/no/such/python3 -u\n").expect("the directory is ours");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("and the file");
+    meshim.run().expect_code(126).expect_stderr(&["it needs /opt/no/such/python3, which is not in this image"]);
+}
+
+#[test]
+fn the_first_of_path_that_can_be_executed_is_taken() {
+    let meshim = Meshim::starts(["tool"]).with(["--mesh=none"]);
+    let folder = |name: &str| meshim.directory().join(name);
+    for (name, mode) in [("a", 0o644), ("b", 0o755), ("c", 0o755)] {
+        std::fs::create_dir(folder(name)).expect("the directory is ours");
+        let file = folder(name).join("tool");
+        std::fs::write(&file, format!("#!/bin/sh\necho {name}\n")).expect("the directory is ours");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("and the file");
+    }
+    let path = ["a", "b", "c"].map(|name| folder(name).display().to_string()).join(":");
+    assert_eq!(meshim.env("PATH", path).run().expect_code(0).stdout, "b\n");
+}

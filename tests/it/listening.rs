@@ -1,0 +1,226 @@
+//! `meshim check` and `--listen` against sockets that are there, or are not, and proxies that tell little or nothing.
+
+use std::net::TcpListener;
+
+use nix::sys::resource::{Resource, setrlimit};
+use serde_json::{Value, json};
+
+use crate::support::directory::Directory;
+use crate::support::meshim::Meshim;
+use crate::support::namespace::inside;
+use crate::support::process::Ended;
+use crate::support::reply::Reply;
+use crate::support::standin::StandIn;
+
+/// The inbound clusters that a proxy shows: one to the pod address for each of these ports.
+fn clusters(ports: &[u16]) -> Reply {
+    let named =
+        ports.iter().map(|port| json!({ "cluster": { "name": format!("inbound|{port}||"), "type": "ORIGINAL_DST" } }));
+    let passthrough = json!({ "cluster": { "name": "InboundPassthroughCluster", "type": "ORIGINAL_DST" } });
+    let configs: Vec<Value> = named.chain([passthrough]).collect();
+    Reply::envoy(200, json!({ "configs": configs }).to_string())
+}
+
+fn server_info(version: &str) -> Reply {
+    let metadata = json!({ "ISTIO_VERSION": version, "INSTANCE_IPS": "10.0.0.5" });
+    Reply::envoy(200, json!({ "state": "LIVE", "node": { "metadata": metadata } }).to_string())
+}
+
+/// A proxy whose admin API is on a Unix socket: a TCP port of this test's would be taken for the application's.
+struct Admin {
+    proxy: StandIn,
+    directory: Directory,
+}
+
+impl Admin {
+    fn new() -> Self {
+        let directory = Directory::new();
+        let proxy = StandIn::late_unix(&directory.join("admin.sock")).opened();
+        Self { proxy, directory }
+    }
+
+    /// Istio 1.24, whose Services name these ports.
+    fn naming(ports: &[u16]) -> Self {
+        let admin = Self::new();
+        admin.proxy.says("/config_dump", clusters(ports)).says("/server_info", server_info("1.24.0"));
+        admin
+    }
+
+    /// `meshim check --mesh istio` against it.
+    fn check(&self) -> Meshim {
+        let url = format!("unix:{}", self.directory.join("admin.sock").display());
+        Meshim::does("check").with(["--mesh=istio", "--admin-url", &url]).env("MESHIM_OUTPUT", "json")
+    }
+}
+
+fn read(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"))
+}
+
+fn codes(report: &Value) -> Vec<(&str, &str)> {
+    let findings = report["findings"].as_array().expect("a list").iter();
+    findings
+        .map(|finding| (finding["code"].as_str().unwrap_or("?"), finding["severity"].as_str().unwrap_or("?")))
+        .collect()
+}
+
+fn not_seen(report: &Value) -> String {
+    report["not_seen"].to_string()
+}
+
+const LOOPBACK: &str = "listens-on-loopback-only";
+
+#[test]
+fn a_port_of_a_service_on_loopback_fails_the_check() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let report = read(&admin.check().run().expect_code(1));
+        assert_eq!(codes(&report), [(LOOPBACK, "error")]);
+        assert_eq!(report["facts"]["mesh"], "istio 1.24.0");
+        assert_eq!(report["facts"]["pod_addresses"], "10.0.0.5");
+        assert_eq!(not_seen(&report), "[]");
+        let text = admin.check().with(["--output=text"]).run().expect_code(1).stdout;
+        assert!(
+            text.starts_with("error: the application (") && text.contains("fix: let the application listen"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn a_port_that_no_service_names_may_stay_on_loopback() {
+    inside(|| {
+        let admin = Admin::naming(&[]);
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        assert_eq!(codes(&read(&admin.check().run().expect_code(0))), [(LOOPBACK, "info")]);
+        let report = read(&admin.check().env("MESHIM_LISTEN", "0.0.0.0:8080").run().expect_code(1));
+        assert_eq!(codes(&report), [(LOOPBACK, "error")]);
+    });
+}
+
+#[test]
+fn a_locked_admin_api_leaves_the_version_or_the_default_and_says_so() {
+    inside(|| {
+        let admin = Admin::new();
+        let locked = || Reply::envoy(403, "Forbidden");
+        admin.proxy.says("/config_dump", locked()).says("/server_info", server_info("1.24.0"));
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let report = read(&admin.check().run().expect_code(0));
+        assert_eq!(codes(&report), [(LOOPBACK, "warning")]);
+        assert!(not_seen(&report).contains("/config_dump: 403, this path is locked"), "{report}");
+        assert!(report["facts"]["inbound_traffic"].as_str().unwrap().contains("by Istio's version 1.24.0"), "{report}");
+        admin.proxy.says("/server_info", locked());
+        let report = read(&admin.check().run().expect_code(0));
+        assert!(not_seen(&report).contains("/server_info: 403, this path is locked"), "{report}");
+        assert!(report["facts"]["inbound_traffic"].as_str().unwrap().contains("told neither"), "{report}");
+    });
+}
+
+#[test]
+fn an_absent_admin_api_leaves_the_default_and_says_so() {
+    inside(|| {
+        let report = read(&Meshim::does("check").with(["--mesh=istio", "--output=json"]).run().expect_code(0));
+        assert!(not_seen(&report).contains("http://localhost:15000/config_dump: connection refused"), "{report}");
+        assert!(not_seen(&report).contains("no interface has one"), "{report}");
+    });
+}
+
+#[test]
+fn without_clusters_an_old_version_means_loopback() {
+    inside(|| {
+        let admin = Admin::new();
+        admin.proxy.says("/config_dump", Reply::envoy(404, "")).says("/server_info", server_info("1.9.9"));
+        let _loopback = TcpListener::bind("127.0.0.1:8080").unwrap();
+        assert_eq!(codes(&read(&admin.check().run().expect_code(0))), []);
+        admin.proxy.says("/server_info", server_info("1.10.0"));
+        assert_eq!(codes(&read(&admin.check().run().expect_code(0))), [(LOOPBACK, "warning")]);
+    });
+}
+
+#[test]
+fn without_proc_nothing_is_judged_and_it_is_said() {
+    inside(|| {
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let hide = "mount -t tmpfs none /proc && exec \"$@\"";
+        let check = Meshim::does("check").with(["--output=json"]).env("PATH", "/usr/bin:/bin").behind_shell(hide);
+        let report = read(&check.run().expect_code(0));
+        for part in ["/proc/net/tcp cannot be read", "which mesh this is"] {
+            assert!(not_seen(&report).contains(part), "{report}");
+        }
+    });
+}
+
+#[test]
+fn descriptors_of_another_user_are_counted_and_its_sockets_still_judged() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        // Without capabilities even root's own processes are closed to it, as another user's are in a container.
+        let bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+        let report = read(&admin.check().env("PATH", "/usr/bin:/bin").behind(bare).run().expect_code(1));
+        assert!(not_seen(&report).contains("the sockets of"), "{report}");
+        assert!(report["findings"][0]["seen"].as_str().unwrap().contains("its process could not be seen"), "{report}");
+        assert_eq!(codes(&report), [(LOOPBACK, "error")]);
+    });
+}
+
+#[test]
+fn an_application_that_never_listens_is_told_where_somebody_wants_it() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        let report = read(&admin.check().run().expect_code(0));
+        assert_eq!(codes(&report), [("nobody-listens", "warning")]);
+        let report = read(&admin.check().with(["--listen=0.0.0.0:8080"]).run().expect_code(1));
+        assert_eq!(codes(&report), [("nobody-listens", "error")]);
+    });
+}
+
+#[test]
+fn fifty_ports_are_one_finding_and_five_thousand_sockets_are_read() {
+    inside(|| {
+        let admin = Admin::naming(&[]);
+        let fifty: Vec<TcpListener> =
+            (9000..9050).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
+        let report = read(&admin.check().run().expect_code(0));
+        assert_eq!(codes(&report), [(LOOPBACK, "info")]);
+        assert!(report["findings"][0]["seen"].as_str().unwrap().ends_with("ports 9000-9049"), "{report}");
+        drop(fifty);
+        setrlimit(Resource::RLIMIT_NOFILE, 8_192, 8_192).expect("the hard limit is at least that");
+        let many: Vec<TcpListener> =
+            (20_000..25_000).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
+        let report = read(&admin.check().run().expect_code(0));
+        assert!(report["findings"][0]["seen"].as_str().unwrap().ends_with("ports 20000-24999"), "{report}");
+        drop(many);
+    });
+}
+
+#[test]
+fn a_listen_address_that_the_mesh_cannot_reach_keeps_the_application_from_starting() {
+    inside(|| {
+        let admin = StandIn::on_port(15000);
+        admin
+            .says("/ready", Reply::live())
+            .says("/config_dump", clusters(&[8080]))
+            .says("/server_info", server_info("1.24.0"));
+        let ready = StandIn::on_port(15021);
+        ready.says("/healthz/ready", Reply::plain(200, ""));
+        let run = |listen: &str| Meshim::starts(["echo", "started"]).with(["--mesh=istio", "--listen", listen]);
+        let ended = run("127.0.0.1:8080").run().expect_code(125);
+        assert_eq!(ended.stdout, "");
+        ended.expect_stderr(&["listens on 127.0.0.1 only, port 8080", "--check warn"]);
+        assert_eq!(run("0.0.0.0:8080").run().expect_code(0).stdout, "started\n");
+        let warned = run("127.0.0.1:8080").with(["--check=warn"]).run().expect_code(0);
+        warned.expect_stderr(&["warning: the application, as --listen says,"]);
+        assert_eq!(
+            run("127.0.0.1:8080").with(["--check=off"]).run().expect_code(0).stderr.matches("listens").count(),
+            0
+        );
+    });
+}
+
+#[test]
+fn a_port_of_the_proxys_is_refused_before_the_wait() {
+    let run = Meshim::starts(["true"]).with(["--mesh=istio", "--timeout=0"]).env("MESHIM_LISTEN", "0.0.0.0:15090");
+    run.run().expect_code(125).expect_stderr(&["port 15090, which belongs to the istio proxy"]);
+}
