@@ -60,7 +60,7 @@ fn signalled(line: &[&str]) -> std::io::Result<Duration> {
 }
 
 fn drained(meshim: &str) -> std::io::Result<Duration> {
-    let sidecar = Sidecar::start()?;
+    let sidecar = Sidecar::start_quietly()?;
     sidecar.set_in_flight(1);
     let options = ["--log=error", "--admin-url", sidecar.url(), "--drain", "--drain-min=100ms", "--"];
     let (mut child, mut stdout) = start(Command::new(meshim).args(options).args(["python3", "-c", APPLICATION]))?;

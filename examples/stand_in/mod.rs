@@ -22,17 +22,28 @@ pub(crate) struct Sidecar {
     in_flight: Arc<AtomicU64>,
     ended: Arc<AtomicBool>,
     draining: Arc<AtomicBool>,
+    is_quiet: bool,
 }
 
 impl Sidecar {
     /// Starts it on a free port.
     pub(crate) fn start() -> std::io::Result<Self> {
+        Self::begin(false)
+    }
+
+    /// The same, without a word.
+    pub(crate) fn start_quietly() -> std::io::Result<Self> {
+        Self::begin(true)
+    }
+
+    fn begin(is_quiet: bool) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let sidecar = Self {
             url: format!("http://{}", listener.local_addr()?),
             in_flight: Arc::default(),
             ended: Arc::default(),
             draining: Arc::default(),
+            is_quiet,
         };
         let serving = sidecar.clone();
         thread::spawn(move || {
@@ -71,13 +82,15 @@ impl Sidecar {
             let request = lines.next()?.ok()?;
             while !lines.next()?.ok()?.is_empty() {}
             let body = self.answer(&request)?;
-            write!(writer, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()?;
+            // One segment: two would wait for each other (Nagle's algorithm, delayed acknowledgements).
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            writer.write_all(answer.as_bytes()).ok()?;
         }
     }
 
     fn answer(&self, request: &str) -> Option<String> {
         let path = request.split([' ', '?']).nth(1)?;
-        if request.starts_with("POST") {
+        if request.starts_with("POST") && !self.is_quiet {
             println!("sidecar gets {request}");
         }
         Some(match path {

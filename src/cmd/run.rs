@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use tokio::select;
 
-use super::check::{enforce, listen_at_once, listen_before_start};
+use super::check::{after_start, enforce, listen_at_once, listen_before_start};
 use super::quit::Request;
-use super::supervise::{not_started, stopped_before_start, supervise};
+use super::supervise::{Beside, not_started, stopped_before_start, supervise};
 use super::wait::{Waited, register_signals, until_ready};
 use super::{block_on, facts, quit};
 use crate::config::{Enforcement, OnTimeout, Run, Supervise};
@@ -52,7 +52,10 @@ async fn prepared(settings: &Run) -> Result<Prepared, Failure> {
         })?;
     }
     let ended = match until_start(settings, &mut stop, &mut proxy).await {
-        Ok(path) => supervise(supervised, &path, &settings.command, proxy.clone(), &mut stop).await,
+        Ok(path) => {
+            let beside = look_after_start(settings, proxy.clone());
+            supervise(supervised, &path, &settings.command, proxy.clone(), beside, &mut stop).await
+        }
         Err(failure) => Err(failure),
     };
     if let Err(failure) = &ended {
@@ -78,6 +81,13 @@ async fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<
         listen_before_start(settings.check, proxy, &settings.listen, timeout).await?;
     }
     Ok(path)
+}
+
+/// The listen check for real, where there is a mesh to judge by. It only logs: nothing of ours ends what has started.
+fn look_after_start(settings: &Run, proxy: Option<Proxy>) -> Option<Beside> {
+    let proxy = proxy.filter(|_| settings.check != Enforcement::Off)?;
+    let (declared, timeout) = (settings.listen.clone(), settings.wait.limits.request_timeout);
+    Some(Box::pin(async move { after_start(Some(&proxy), &declared, timeout).await }))
 }
 
 /// `--quit` where the application never started: the proxy may not even be there yet.

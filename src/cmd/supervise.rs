@@ -33,6 +33,7 @@ pub(super) async fn supervise(
     path: &Path,
     command: &[OsString],
     proxy: Option<Proxy>,
+    beside: Option<Beside>,
     stop: &mut StopSignals,
 ) -> Result<Exit, Failure> {
     let failed =
@@ -48,7 +49,7 @@ pub(super) async fn supervise(
         Application::start(path, command, terminal.is_none()).map_err(|error| not_started(path, &error))?;
     let inbox = remembered.into_inbox().map_err(|error| failed("signalfd", error))?;
     tracing::debug!(pid = application.pid(), "the application has started");
-    Ok(Supervisor::new(settings, application, terminal, proxy).run(inbox).await)
+    Ok(Supervisor::new(settings, application, terminal, proxy, beside).run(inbox).await)
 }
 
 /// The last look before the application starts.
@@ -83,6 +84,9 @@ pub(super) fn not_started(path: &Path, error: &std::io::Error) -> Failure {
 /// What is done beside waiting; at most one thing at a time.
 type Work = Pin<Box<dyn Future<Output = Done>>>;
 
+/// What goes on by itself beside all of that, and may be dropped at any time.
+pub(super) type Beside = Pin<Box<dyn Future<Output = ()>>>;
+
 /// What came of it.
 enum Done {
     Read(Option<ProxyFacts>),
@@ -98,6 +102,7 @@ struct Supervisor<'a> {
     facts: Option<ProxyFacts>,
     lifecycle: Lifecycle,
     work: Option<Work>,
+    beside: Option<Beside>,
     began: Instant,
 }
 
@@ -107,6 +112,7 @@ impl<'a> Supervisor<'a> {
         application: Application,
         terminal: Option<Terminal>,
         proxy: Option<Proxy>,
+        beside: Option<Beside>,
     ) -> Self {
         let mut lifecycle = Lifecycle::new(settings.rules());
         let admin = proxy.as_ref().and_then(|proxy| proxy.admin.clone());
@@ -124,7 +130,7 @@ impl<'a> Supervisor<'a> {
             work = Some(Box::pin(async move { Done::Read(facts::read(&admin).await) }));
         }
         let began = Instant::now();
-        Self { settings, application, terminal, proxy, facts: None, lifecycle, work, began }
+        Self { settings, application, terminal, proxy, facts: None, lifecycle, work, beside, began }
     }
 
     async fn run(mut self, mut inbox: Inbox) -> Exit {
@@ -140,6 +146,7 @@ impl<'a> Supervisor<'a> {
                 },
                 done = finished(&mut self.work) => self.on_done(done),
                 () = at(deadline) => vec![Event::TimeOver],
+                () = over(&mut self.beside) => Vec::new(),
             };
             for event in events {
                 for action in self.lifecycle.on(self.began.elapsed(), event) {
@@ -264,6 +271,12 @@ async fn finished(work: &mut Option<Work>) -> Done {
     let done = running.await;
     *work = None;
     done
+}
+
+async fn over(beside: &mut Option<Beside>) {
+    let Some(running) = beside else { return pending().await };
+    running.await;
+    *beside = None;
 }
 
 async fn at(deadline: Option<Instant>) {

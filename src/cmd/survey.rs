@@ -110,7 +110,7 @@ impl Survey {
             Ok(listening) => listening,
             Err(error) => {
                 self.not_seen.push(format!(
-                    "the pod's sockets: neither sock_diag nor /proc/net/tcp tells: {error}; mount /proc"
+                    "the pod's sockets: neither sock_diag nor /proc/net/tcp tells them: {error}; mount /proc"
                 ));
                 return false;
             }

@@ -122,7 +122,7 @@ impl Waiter<'_> {
             let before = self.now();
             let shown = self.shown().map_err(|error| {
                 let sentence =
-                    format!("--mesh auto cannot see what listens in this pod: {error}; mount /proc, or name the mesh with --mesh");
+                    format!("--mesh auto needs the listening sockets, and neither sock_diag nor /proc/net/tcp tells them: {error}; name the mesh with --mesh");
                 Failure::new(Exit::Failed, sentence)
             })?;
             match shown {

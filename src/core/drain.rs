@@ -20,9 +20,9 @@ const EARLY_PAUSE: Duration = Duration::from_millis(200);
 /// Afterwards the end of the last request is to be seen at once.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The longest pause; a look takes at most a twentieth of the proxy's main thread.
+/// The longest pause; looking takes at most a fifth of the proxy's main thread, for the few seconds of a drain.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const SHARE_OF_PROXY: u32 = 20;
+const SHARE_OF_PROXY: u32 = 5;
 
 /// A source that has spoken and fails this often in a row is given up.
 const FAILURES: u32 = 3;

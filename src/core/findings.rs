@@ -36,7 +36,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}, {} [{}]", self.seen, self.why, self.remedy, self.code)
+        write!(f, "{}, {}; {} [{}]", self.seen, self.why, self.remedy, self.code)
     }
 }
 

@@ -48,7 +48,8 @@ pub fn holders(proc: &Path, inodes: impl Iterator<Item = u64>) -> Holders {
         }
     };
     if !proc.join("self").exists() {
-        search.holders.problem = Some(format!("{} shows no process, not even this one: mount it", proc.display()));
+        let proc = proc.display();
+        search.holders.problem = Some(format!("{proc} shows no process, not even this one; mount /proc"));
         return search.holders;
     }
     // A container is what shares its root: in a pod with one process table the other containers' differ.

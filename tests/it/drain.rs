@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::envoy::{Bootstrap, Envoy, cluster_to};
 use crate::support::meshim::{Meshim, Running};
 use crate::support::reply::Reply;
+use crate::support::shared::poll;
 use crate::support::standin::StandIn;
 
 const DRAIN: &str = "/drain_listeners?inboundonly&graceful&skip_exit";
@@ -203,12 +204,12 @@ fn the_hook_returns_when_idle_and_its_exit_code_tells_yes_from_no() {
 /// A real Envoy with an inbound listener to `port`, and where that listens.
 fn envoy_before(port: u16) -> (Envoy, u16) {
     let inbound = super::load::free_port();
-    let envoy = Envoy::start(
-        &Bootstrap::with_admin("127.0.0.1", 0)
-            .cluster(cluster_to("app", port))
-            .listener(super::load::inbound_listener(inbound)),
-    );
+    let bootstrap = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", port));
+    let listener = super::load::inbound_listener(inbound);
+    let envoy = Envoy::start_with(&bootstrap.listener(listener), &["--drain-strategy", "immediate"]);
     let _ = envoy.admin_url();
+    // Its workers listen a moment later.
+    poll(|| std::net::TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy listens");
     (envoy, inbound)
 }
 
@@ -218,6 +219,7 @@ fn a_real_envoy_is_drained_twice_at_the_same_time_and_goes_on_serving() {
     let (envoy, inbound) = envoy_before(application.port());
     let url = envoy.admin_url();
     let options = ["--admin-url", &url, "--drain-min=700ms", "--drain-max=10s"];
+    assert!(!super::load::is_sent_away_over_http2(inbound));
     let run = Meshim::starts(TERM_SAYER).with(options).with(["--drain"]).spawn();
     run.wait_for_stdout("ready");
     run.signal(Signal::SIGTERM);
@@ -227,6 +229,7 @@ fn a_real_envoy_is_drained_twice_at_the_same_time_and_goes_on_serving() {
     // Served, and told to go.
     let answer = super::load::get_once(inbound);
     assert!(answer.contains("200 OK") && answer.contains("connection: close"), "{answer}");
+    assert!(super::load::is_sent_away_over_http2(inbound));
     hook.wait().expect_code(0).expect_stderr(&["no request is in flight"]);
     run.wait().expect_code(5);
     assert!(super::load::get_once(inbound).contains("200 OK"), "draining must not close the listener");

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::support::envoy::{Bootstrap, Envoy, cluster_to};
 use crate::support::meshim::{Meshim, Running};
 use crate::support::process::Process;
+use crate::support::shared::poll;
 
 /// A server that answers after 20 ms, ends at once on TERM, and says on which port it listens.
 const SERVER: &str = "
@@ -85,6 +86,30 @@ pub(crate) fn get_once(port: u16) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it is answered");
     answer
+}
+
+/// One HTTP/2 request on a connection of its own; does the server answer it with a GOAWAY?
+pub(crate) fn is_sent_away_over_http2(port: u16) -> bool {
+    const GOAWAY: u8 = 7;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(2))).expect("every socket has it");
+    // An empty SETTINGS; HEADERS on stream 1, complete: GET, http, /, and the authority `a` (RFC 9113, RFC 7541).
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'a'];
+    let request = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers].concat();
+    stream.write_all(&request).expect("it is open");
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).is_err() {
+            return false;
+        }
+        if head[3] == GOAWAY {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut body = vec![0; usize::try_from(length).expect("24 bits")];
+        stream.read_exact(&mut body).expect("a frame comes whole");
+    }
 }
 
 /// A port that is free now.
@@ -163,6 +188,7 @@ fn stopped_under_load(options: &[&str]) -> (u64, u64) {
     let run: Running =
         Meshim::starts(["python3", "-c", SERVER, &port]).with(["--admin-url", &url]).with(options.to_vec()).spawn();
     run.wait_for_stdout("port ");
+    poll(|| TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy's workers listen");
     let world = Arc::new(World::default());
     let clients: Vec<_> = (0..50)
         .map(|_| {

@@ -28,9 +28,9 @@ fn without_proc_a_proxy_whose_address_is_given_is_waited_for() {
 }
 
 #[test]
-fn without_proc_auto_asks_the_kernel() {
-    let ended = without_proc(Meshim::starts(["true"])).with(["--absent-after=50ms"]).run().expect_code(0);
-    ended.expect_stderr(&["no proxy has shown up within"]);
+fn without_proc_auto_asks_the_kernel_for_the_sockets_that_listen() {
+    let ended = without_proc(Meshim::starts(["true"])).with(["--timeout=100ms"]).run().expect_code(124);
+    ended.expect_stderr(&["no mesh's proxy listens in this pod"]);
 }
 
 #[test]

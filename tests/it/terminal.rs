@@ -87,8 +87,8 @@ fn an_interactive_shell_has_its_keys_its_jobs_and_its_exit_code() {
         type jobs\n
         expect Running
         expect prompt>
-        type kill $!; wait $!; echo waited=$?\n
-        expect waited=143
+        type kill -9 $!; wait $!; echo waited=$?\n
+        expect waited=137
         expect prompt>
         type echo still=here\n
         expect still=here

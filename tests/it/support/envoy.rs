@@ -259,6 +259,11 @@ impl Envoy {
         format!("http://{}", address.trim())
     }
 
+    /// Has it ended?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Asks its admin API, whose address is an IP address: status and body.
     pub(crate) fn asks(&self, method: &str, target: &str) -> (u16, String) {
         let url = self.admin_url();
@@ -273,11 +278,6 @@ impl Envoy {
         let (head, body) = answer.split_once("\r\n\r\n").expect("Envoy answers with a head");
         let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("Envoy answers with a status");
         (status, dechunked(body))
-    }
-
-    /// Has it ended?
-    pub(crate) fn has_ended(&self) -> bool {
-        self.process.has_ended()
     }
 
     /// Its process id.
