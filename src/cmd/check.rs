@@ -145,17 +145,17 @@ pub(super) fn enforce(enforcement: Enforcement, findings: &[Finding]) -> Result<
 /// Once after start, for a supervisor: waits until the application's sockets are the same twice in a row (it may
 /// open several), judges them and logs the findings. Ends by itself after a minute without any. May be dropped at
 /// any time.
-pub async fn after_start(proxy: Option<&Proxy>, declared: &[SocketAddr], request_timeout: Duration) {
+pub async fn after_start(proxy: &Proxy, declared: &[SocketAddr], request_timeout: Duration) {
     let began = Instant::now();
     let mut before: Vec<SocketAddr> = Vec::new();
     while began.elapsed() < LISTENS_WITHIN {
         let now = began.elapsed();
         // Some 25 looks in the whole minute: an application that never listens is hardly ever woken up for.
         sleep((now / 4).max(FIRST_PAUSE)).await;
-        let survey = Survey::of_sockets(proxy.map(|proxy| proxy.mesh));
+        let survey = Survey::of_sockets(Some(proxy.mesh));
         let listening: Vec<SocketAddr> = ours(&survey).map(|socket| socket.bound.address).collect();
         if !listening.is_empty() && listening == before {
-            let survey = Survey::of(proxy, request_timeout).await;
+            let survey = Survey::of_listening(proxy, request_timeout).await;
             let findings = for_real(&survey.facts(declared));
             for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
                 tracing::warn!("{finding}");

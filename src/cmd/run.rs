@@ -87,7 +87,7 @@ async fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<
 fn look_after_start(settings: &Run, proxy: Option<Proxy>) -> Option<Beside> {
     let proxy = proxy.filter(|_| settings.check != Enforcement::Off)?;
     let (declared, timeout) = (settings.listen.clone(), settings.wait.limits.request_timeout);
-    Some(Box::pin(async move { after_start(Some(&proxy), &declared, timeout).await }))
+    Some(Box::pin(async move { after_start(&proxy, &declared, timeout).await }))
 }
 
 /// `--quit` where the application never started: the proxy may not even be there yet.

@@ -13,11 +13,12 @@ use crate::core::endpoint::{Address, Endpoint};
 use crate::core::envoy::{Answer, Fault};
 use crate::core::findings::proxy_uid;
 use crate::core::forwarding::Forwarding;
-use crate::core::inbound::{self, Inbound, Node};
+use crate::core::inbound::{self, Inbound};
 use crate::core::listen::{Bound, Holder, Socket};
 use crate::core::listen_findings::Facts;
 use crate::core::mesh::{self, Detected, Mesh};
 use crate::core::proxy::Proxy;
+use crate::core::proxy_facts::ProxyFacts;
 use crate::io::http::Client;
 use crate::io::{addresses, owners, sock_diag, sockets};
 
@@ -38,6 +39,27 @@ pub(super) struct Survey {
     pub(super) not_seen: Vec<String>,
 }
 
+/// When `/server_info` is worth its price, which is 13 times that of `/ready`: one run asks for it twice at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServerInfo {
+    /// Somebody wants to read the version.
+    Always,
+    /// The version decides how inbound traffic is forwarded, or nothing else tells the pod's addresses.
+    WhereNeeded,
+    /// The version has been asked for before.
+    ForAddresses,
+}
+
+impl ServerInfo {
+    const fn is_worth_it(self, has_clusters: bool, has_addresses: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::WhereNeeded => !has_clusters || !has_addresses,
+            Self::ForAddresses => !has_addresses,
+        }
+    }
+}
+
 impl Survey {
     /// Looks at everything. `given` is the proxy that the user named; `None` is learnt from what listens.
     pub(super) async fn of(given: Option<&Proxy>, request_timeout: Duration) -> Self {
@@ -46,8 +68,16 @@ impl Survey {
             survey.not_seen.push("which mesh this is, so no listen address is judged; name it with --mesh".to_owned());
         } else {
             let proxy = given.cloned().unwrap_or_else(|| Proxy::of(survey.mesh));
-            survey.look_at_forwarding(&proxy, request_timeout).await;
+            survey.look_at_forwarding(&proxy, request_timeout, ServerInfo::Always).await;
         }
+        survey.look_at_addresses();
+        survey
+    }
+
+    /// Looks at what listens beside a known proxy, and at how that forwards: after start.
+    pub(super) async fn of_listening(proxy: &Proxy, request_timeout: Duration) -> Self {
+        let mut survey = Self::of_sockets(Some(proxy.mesh));
+        survey.look_at_forwarding(proxy, request_timeout, ServerInfo::ForAddresses).await;
         survey.look_at_addresses();
         survey
     }
@@ -55,7 +85,7 @@ impl Survey {
     /// Looks at nothing but how a known proxy forwards, and at the pod's addresses: before start.
     pub(super) async fn of_forwarding(proxy: &Proxy, request_timeout: Duration) -> Self {
         let mut survey = Self::new(proxy.mesh);
-        survey.look_at_forwarding(proxy, request_timeout).await;
+        survey.look_at_forwarding(proxy, request_timeout, ServerInfo::WhereNeeded).await;
         survey.look_at_addresses();
         survey
     }
@@ -152,14 +182,18 @@ impl Survey {
     }
 
     /// The inbound clusters, else the version, else the default.
-    async fn look_at_forwarding(&mut self, proxy: &Proxy, request_timeout: Duration) {
+    async fn look_at_forwarding(&mut self, proxy: &Proxy, request_timeout: Duration, asks: ServerInfo) {
         let speaks_istio = matches!(self.mesh, Mesh::Istio | Mesh::Envoy);
-        let (mut clusters, mut node) = (None, Node::default());
+        let (mut clusters, mut node) = (None, ProxyFacts::default());
         match proxy.admin.as_ref().filter(|_| speaks_istio) {
             Some(admin) => {
                 let mut client = Client::new(admin.address.clone());
                 clusters = self.inbound_clusters(&mut client, &admin.address, request_timeout).await;
-                node = self.node(&mut client, &admin.address, request_timeout, clusters.is_none()).await;
+                let needed = clusters.is_none();
+                let has_addresses = addresses::of_interfaces().is_ok_and(|found| !found.is_empty());
+                if asks.is_worth_it(!needed, has_addresses) {
+                    node = self.node(&mut client, &admin.address, request_timeout, needed).await;
+                }
             }
             None if self.mesh == Mesh::Istio => {
                 self.not_seen.push("the proxy's inbound clusters: there is no admin URL; add --admin-url".to_owned());
@@ -175,7 +209,7 @@ impl Survey {
             ));
         }
         self.istio_version = node.istio_version;
-        self.pod = node.addresses;
+        self.pod = node.instance_ips;
     }
 
     async fn inbound_clusters(
@@ -199,15 +233,15 @@ impl Survey {
     }
 
     /// What cannot be read is only worth a word where something was to rest on it.
-    async fn node(&mut self, client: &mut Client, admin: &Address, timeout: Duration, needed: bool) -> Node {
+    async fn node(&mut self, client: &mut Client, admin: &Address, timeout: Duration, needed: bool) -> ProxyFacts {
         match said(client.get("/server_info", Instant::now() + timeout).await) {
-            Ok(body) => inbound::node(&body),
+            Ok(body) => ProxyFacts::read(&body).unwrap_or_default(),
             Err(why) => {
                 if needed {
                     let url = Endpoint { address: admin.clone(), path: "/server_info".to_owned() };
                     self.not_seen.push(format!("the mesh's version: {url}: {why}"));
                 }
-                Node::default()
+                ProxyFacts::default()
             }
         }
     }

@@ -1,7 +1,6 @@
-//! Envoy's inbound clusters and the two facts of `/server_info` that listen addresses need: bytes in, values out.
+//! Envoy's inbound clusters: bytes of a `config_dump` in, ports and where their traffic goes out.
 //!
-//! Owns what Istio's names and types mean. [`Node`] reads no more than the version and the pod's addresses; it may
-//! be merged with a fuller reader of `/server_info`. Must never ask a proxy itself.
+//! Owns what Istio's names and types mean; must never ask a proxy itself.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -102,44 +101,6 @@ fn read(cluster: &Cluster) -> Option<Inbound> {
     Some(Inbound { port, target })
 }
 
-/// What `/server_info` says about the mesh's version and the pod's addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Node {
-    /// `node.metadata.ISTIO_VERSION`.
-    pub istio_version: Option<String>,
-    /// `node.metadata.INSTANCE_IPS`, the pod's own address first.
-    pub addresses: Vec<IpAddr>,
-}
-
-/// Reads `/server_info`; what is missing or something else stays empty.
-#[must_use]
-pub fn node(body: &[u8]) -> Node {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct ServerInfo {
-        node: Raw,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Raw {
-        metadata: Metadata,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
-    struct Metadata {
-        istio_version: Option<String>,
-        instance_ips: String,
-    }
-    let metadata = serde_json::from_slice::<ServerInfo>(body).unwrap_or_default().node.metadata;
-    let addresses = metadata.instance_ips.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
-    Node { istio_version: metadata.istio_version.filter(|version| is_plain(version)), addresses }
-}
-
-/// A version goes into messages: nothing but what versions are made of.
-fn is_plain(text: &str) -> bool {
-    (1..=60).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,18 +159,6 @@ mod tests {
         ];
         for cluster in table {
             assert_eq!(decode(&dump(&[&cluster])), Ok(vec![]), "{cluster}");
-        }
-    }
-
-    #[test]
-    fn server_info_tells_version_and_addresses() {
-        let body =
-            br#"{"state":"LIVE","node":{"metadata":{"ISTIO_VERSION":"1.24.0","INSTANCE_IPS":"10.0.0.5,fd00::5"}}}"#;
-        let read = node(body);
-        assert_eq!(read.istio_version.as_deref(), Some("1.24.0"));
-        assert_eq!(read.addresses, ["10.0.0.5".parse::<IpAddr>().unwrap(), "fd00::5".parse().unwrap()]);
-        for body in [&b""[..], b"{}", b"[]", br#"{"node":{"metadata":{"ISTIO_VERSION":"a\nb","INSTANCE_IPS":"x"}}}"#] {
-            assert_eq!(node(body), Node::default(), "{}", String::from_utf8_lossy(body));
         }
     }
 }

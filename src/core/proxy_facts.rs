@@ -3,6 +3,7 @@
 //! Owns the reading of it. The answer holds every label and annotation of the pod: only what is named here is
 //! kept, and nothing else may ever be logged.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -31,7 +32,7 @@ pub struct ProxyFacts {
     /// `--drain-strategy gradual`: ever more of them, all only at the end of it.
     pub drains_gradually: bool,
     /// The pod's own addresses, the first one first.
-    pub instance_ips: Vec<String>,
+    pub instance_ips: Vec<IpAddr>,
 }
 
 /// How long the proxy lives, counted from the same stop signal that the application gets.
@@ -59,14 +60,14 @@ impl ProxyFacts {
         let configured = metadata.proxy_config.termination_drain_duration.as_deref().and_then(parse_duration);
         let ips = metadata.instance_ips.unwrap_or_default();
         Ok(Self {
-            envoy_version: info.version.split('/').nth(1).map(str::to_owned),
+            envoy_version: info.version.split('/').nth(1).filter(|version| is_plain(version)).map(str::to_owned),
             native: metadata.annotations.status.as_deref().and_then(is_native),
             termination_drain: is_istio.then(|| configured.unwrap_or(DEFAULT_TERMINATION_DRAIN)),
             exits_on_zero: metadata.exit_on_zero.is_some_and(|value| value == "true"),
             drain_time: info.command_line_options.drain_time.as_deref().and_then(parse_duration),
             drains_gradually: info.command_line_options.drain_strategy.is_some_and(|name| name == "Gradual"),
-            instance_ips: ips.split(',').filter(|ip| !ip.is_empty()).map(str::to_owned).collect(),
-            istio_version: metadata.istio_version,
+            instance_ips: ips.split(',').filter_map(|ip| ip.trim().parse().ok()).collect(),
+            istio_version: metadata.istio_version.filter(|version| is_plain(version)),
         })
     }
 
@@ -105,9 +106,16 @@ fn is_native(status: &str) -> Option<bool> {
     }
 }
 
-/// A protobuf duration in JSON: `5s`, `1.500s`.
+/// A version goes into messages: nothing but what versions are made of.
+fn is_plain(text: &str) -> bool {
+    (1..=60).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
+}
+
+/// A protobuf duration in JSON: `5s`, `1.500s`; a fraction has 3, 6 or 9 digits.
 fn parse_duration(text: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
+    let (seconds, fraction) = text.strip_suffix('s')?.split_once('.').unwrap_or((text.strip_suffix('s')?, "0"));
+    let nanoseconds = format!("{fraction:0<9}").parse().ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
+    Some(Duration::new(seconds.parse().ok()?, nanoseconds))
 }
 
 #[derive(Deserialize)]
@@ -209,7 +217,7 @@ mod tests {
         assert_eq!(facts.envoy_version.as_deref(), Some("1.32.2-dev"));
         assert_eq!(facts.istio_version.as_deref(), Some("1.24.0"));
         assert_eq!((facts.drain_time, facts.drains_gradually), (Some(Duration::from_secs(45)), false));
-        assert_eq!(facts.instance_ips, ["10.1.2.3", "fd00::1"]);
+        assert_eq!(facts.instance_ips, ["10.1.2.3".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]);
     }
 
     #[test]

@@ -5,13 +5,16 @@
 use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 
 /// The addresses of this network namespace that clients may use, IPv4 first.
 ///
 /// # Errors
 /// The system's: the kernel refuses the netlink socket behind the call.
 pub fn of_interfaces() -> std::io::Result<Vec<IpAddr>> {
-    let storages = getifaddrs()?.filter_map(|interface| interface.address);
+    // Istio puts ::6, from which Envoy connects to the application, on `lo` (istio: `capture/run.go`).
+    let outward = getifaddrs()?.filter(|interface| !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK));
+    let storages = outward.filter_map(|interface| interface.address);
     let ips = storages.filter_map(|address| {
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))

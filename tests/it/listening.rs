@@ -29,7 +29,11 @@ fn clusters(ports: &[u16]) -> Reply {
 
 fn server_info(version: &str) -> Reply {
     let metadata = json!({ "ISTIO_VERSION": version, "INSTANCE_IPS": "10.0.0.5" });
-    Reply::envoy(200, json!({ "state": "LIVE", "node": { "metadata": metadata } }).to_string())
+    Reply::envoy(
+        200,
+        json!({ "version": "sha/1.32.2/Clean/RELEASE/x", "state": "LIVE", "node": { "metadata": metadata } })
+            .to_string(),
+    )
 }
 
 /// A proxy whose admin API is on a Unix socket: a TCP port of this test's would be taken for the application's.
@@ -313,7 +317,7 @@ fn after_start_the_listen_addresses_are_judged_once_and_only_logged() {
         let _guard = tracing::subscriber::set_default(warnings.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let look = after_start(Some(&proxy), &[], Duration::from_secs(5));
+            let look = after_start(&proxy, &[], Duration::from_secs(5));
             let mut app = None;
             let late = async {
                 tokio::task::yield_now().await;
