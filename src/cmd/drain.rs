@@ -161,7 +161,12 @@ async fn look(proxy: &Proxy, client: &mut Client, source: Source) -> Seen {
 fn connections(proxy: &Proxy) -> Seen {
     let profile = proxy.mesh.profile();
     let counted = sockets::listening().and_then(|listening| {
-        let is_proxys = |port: u16, uid: u32| profile.owned_ports.contains(&port) || profile.uid == Some(uid);
+        // The proxy's ports, wherever the user moved them: our own connection to its admin API is no request.
+        let given = proxy.admin.iter().chain(proxy.ready.iter().map(|ready| &ready.url));
+        let given: Vec<u16> = given.filter_map(|endpoint| endpoint.address.port()).collect();
+        let is_proxys = |port: u16, uid: u32| {
+            profile.owned_ports.contains(&port) || given.contains(&port) || profile.uid == Some(uid)
+        };
         let ports = listening.iter().map(|listener| (listener.address.port(), listener.uid));
         let ports: Vec<u16> = ports.filter(|(port, uid)| !is_proxys(*port, *uid)).map(|(port, _)| port).collect();
         sockets::connections_to(&ports)

@@ -89,6 +89,15 @@ impl Address {
         }
     }
 
+    /// The TCP port; `None` for a Unix socket.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } => Some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The TCP addresses to try, in order; empty for a Unix socket.
     #[must_use]
     pub fn socket_addresses(&self) -> Vec<SocketAddr> {

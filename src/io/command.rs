@@ -92,6 +92,9 @@ fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
     let Some(interpreter) = read.ok().and_then(|length| interpreter(&head[..length])) else { return Ok(path) };
     if Path::new(&interpreter).exists() {
         Ok(path)
+    } else if interpreter.as_bytes().ends_with(b"\r") {
+        let why = "its first line ends with a carriage return; save the script with Unix line ends (LF, not CRLF)";
+        Err(BadCommand::NotExecutable(path, why.to_owned()))
     } else {
         Err(BadCommand::NoInterpreter(path, interpreter.display().to_string()))
     }
@@ -100,8 +103,9 @@ fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
 /// The program behind `#!`, or the dynamic loader that an ELF file names; `None` where nothing else is needed.
 fn interpreter(head: &[u8]) -> Option<OsString> {
     let bytes = if let Some(line) = head.strip_prefix(b"#!") {
-        let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii();
-        line.split(u8::is_ascii_whitespace).next()?.to_vec()
+        // As the kernel splits it (`fs/binfmt_script.c`): a carriage return is part of the name.
+        let line = line.split(|byte| *byte == b'\n').next()?;
+        line.split(|byte| b" \t".contains(byte)).find(|word| !word.is_empty())?.to_vec()
     } else {
         elf_interpreter(head)?
     };

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::envoy::{Bootstrap, Envoy, cluster_to};
 use crate::support::meshim::{Meshim, Running};
+use crate::support::namespace::inside;
 use crate::support::reply::Reply;
 use crate::support::shared::poll;
 use crate::support::standin::StandIn;
@@ -261,4 +262,15 @@ fn grace_counts_from_the_first_stop_signal_draining_included() {
     run.wait().expect_code(137);
     let took = asked.elapsed();
     assert!(took >= Duration::from_millis(800), "{took:?}");
+}
+
+#[test]
+fn our_own_connection_to_an_admin_api_elsewhere_is_no_request_in_flight() {
+    inside(|| {
+        let proxy = proxy(0);
+        proxy.says("/stats", Reply::envoy(404, ""));
+        let options = ["--admin-url", &proxy.url(), "--drain-min=0", "--drain-max=20s"];
+        let ended = Meshim::does("drain").with(options).run().expect_code(0);
+        ended.expect_stderr(&["drained: no request is in flight"]);
+    });
 }

@@ -139,6 +139,15 @@ fn a_command_whose_interpreter_is_missing_is_told_by_that_name() {
 }
 
 #[test]
+fn a_script_with_windows_line_ends_is_told_so_before_the_wait() {
+    let meshim = Meshim::starts(["./script"]).with(["--mesh=istio", "--timeout=0"]);
+    let script = meshim.directory().join("script");
+    std::fs::write(&script, "#!/bin/sh\r\necho\r\n").expect("the directory is ours");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("and the file");
+    meshim.run().expect_code(126).expect_stderr(&["./script cannot be executed", "LF, not CRLF"]);
+}
+
+#[test]
 fn the_first_of_path_that_can_be_executed_is_taken() {
     let meshim = Meshim::starts(["tool"]).with(["--mesh=none"]);
     let folder = |name: &str| meshim.directory().join(name);
