@@ -89,6 +89,12 @@ impl Reader<'_> {
         let (drain, quit) = (drain?, quit?);
         let supervised = supervise? || drain || quit != QuitWhen::Never;
         self.no_effect_alone(run, supervised, quit);
+        if quit != QuitWhen::Never && args.urls.quit_url.is_empty() && run.wait.proxy.mesh == Mesh::None.to_string() {
+            self.problem(
+                "quit",
+                "contradicts --mesh none, which has nobody to ask; drop one of them, or add --quit-url",
+            );
+        }
         if drain {
             self.check_mesh_drains(&run.wait.proxy);
             self.check_max_below_grace(times?);
@@ -240,11 +246,12 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused_with_the_remedy() {
-        let table: [(&[&str], &str); 13] = [
+        let table: [(&[&str], &str); 14] = [
             (&["--drain", "--drain-min=16s"], "--drain-min: 16s is above --drain-max 15s"),
             (&["--drain", "--grace=15s"], "--drain-max: 15s is not below --grace 15s"),
             (&["--drain", "--mesh=linkerd"], "--drain: contradicts --mesh linkerd"),
             (&["--drain", "--mesh=none"], "--drain: contradicts --mesh none"),
+            (&["--quit=always", "--mesh=none"], "--quit: contradicts --mesh none"),
             (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
             (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
             (&["--quit=sometimes"], "--quit: `sometimes` is not one of never, always, on-success"),

@@ -69,6 +69,10 @@ pub fn advice(mesh: Mesh, seen: &[Seen<'_>], hints: &Hints) -> String {
         return "the proxy allows other paths only: add this one to its admin allow_paths, or set --ready-url"
             .to_owned();
     }
+    if any(|seen| matches!(seen, Observation::Failed(Fault::Broken(_)))) {
+        return "what listens there hangs up or speaks no HTTP/1.1: is the port another server's? Check --mesh and the URLs"
+            .to_owned();
+    }
     if any(|seen| matches!(seen, Observation::Failed(Fault::Silent))) {
         return "it accepts connections and does not answer: is the proxy starved of CPU, or hung?".to_owned();
     }

@@ -13,9 +13,9 @@ fn table() -> Vec<(Reply, &'static str, &'static str)> {
     vec![
         (Reply::Silence, "no answer in time", "starved of CPU, or hung?"),
         (Reply::HalfHead, "no answer in time", "starved of CPU, or hung?"),
-        (Reply::Garbage, "no usable HTTP answer: invalid HTTP", "look at its log"),
-        (Reply::HalfHeadThenClose, "no usable HTTP answer", "look at its log"),
-        (Reply::Hangup, "no usable HTTP answer", "look at its log"),
+        (Reply::Garbage, "no usable HTTP answer: invalid HTTP", "is the port another server's?"),
+        (Reply::HalfHeadThenClose, "no usable HTTP answer", "hangs up or speaks no HTTP/1.1"),
+        (Reply::Hangup, "no usable HTTP answer", "hangs up or speaks no HTTP/1.1"),
         (elsewhere, "301 from a server that is not the proxy", "belongs to somebody else's server"),
         (nginx, "404 from a server that calls itself `nginx/1.27`", "belongs to somebody else's server"),
         (page, "200 from a server that is not the proxy", "check --mesh and the URLs"),
