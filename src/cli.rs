@@ -223,7 +223,7 @@ pub struct InstallArgs {
 /// Where the application listens.
 #[derive(Args, Debug)]
 pub struct ListenArgs {
-    /// An address the application is going to listen on, as 0.0.0.0:8080; checked before start
+    /// An address the application is going to listen on, as 0.0.0.0:8080; checked before start; repeatable
     #[arg(long, env = "MESHIM_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub listen: Vec<String>,
 }
