@@ -23,52 +23,39 @@ use crate::io::{identity, process};
 /// # Errors
 /// The command is missing (before any wait), a finding under `enforce`, the timeout, a stop signal, fork or exec.
 pub fn run(settings: &Run) -> Result<Exit, Failure> {
-    let path = match block_on(prepared(settings))? {
-        Prepared::Become(path) => path,
-        Prepared::Ended(exit) => return Ok(exit),
-    };
-    Err(not_started(&path, &process::become_command(&path, &settings.command)))
-}
-
-/// What is left to do once the runtime is gone.
-enum Prepared {
-    /// Become this file.
-    Become(PathBuf),
-    /// Nothing: it ran and ended.
-    Ended(Exit),
-}
-
-async fn prepared(settings: &Run) -> Result<Prepared, Failure> {
     let mut stop = register_signals()?;
     let mut proxy = None;
     let Some(supervised) = &settings.supervise else {
-        let path = until_start(settings, &mut stop, &mut proxy).await?;
-        stopped_before_start(&stop)?;
-        return Ok(Prepared::Become(path));
+        let path = until_start(settings, &mut stop, &mut proxy)?;
+        stopped_before_start(&mut stop)?;
+        return Err(not_started(&path, &process::become_command(&path, &settings.command)));
     };
     if let Some(signal) = supervised.parent_death {
         process::ask_for_parent_death(signal).map_err(|error| {
             Failure::new(Exit::Failed, format!("the kernel refuses --parent-death-signal {signal}: {error}"))
         })?;
     }
-    let ended = match until_start(settings, &mut stop, &mut proxy).await {
-        Ok(path) => {
-            let beside = look_after_start(settings, proxy.clone());
-            supervise(supervised, &path, &settings.command, proxy.clone(), beside, &mut stop).await
+    let path = until_start(settings, &mut stop, &mut proxy);
+    block_on(async {
+        let ended = match path {
+            Ok(path) => {
+                let beside = look_after_start(settings, proxy.clone());
+                supervise(supervised, &path, &settings.command, proxy.clone(), beside, &mut stop).await
+            }
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = &ended {
+            quit_unstarted(settings, supervised, proxy, failure, &mut stop).await;
         }
-        Err(failure) => Err(failure),
-    };
-    if let Err(failure) = &ended {
-        quit_unstarted(settings, supervised, proxy, failure, &mut stop).await;
-    }
-    ended.map(Prepared::Ended)
+        ended
+    })
 }
 
 /// All that comes before the start: the command's file, and in `proxy` what was found to be beside it.
-async fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<Proxy>) -> Result<PathBuf, Failure> {
+fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<Proxy>) -> Result<PathBuf, Failure> {
     let name = settings.command.first().ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
     let path = command::find(name).map_err(|error| bad_command(&error))?;
-    match until_ready(&settings.wait, stop, proxy, |mesh| check(settings, mesh)).await? {
+    match until_ready(&settings.wait, stop, proxy, |mesh| check(settings, mesh))? {
         Waited::Ready | Waited::WithoutProxy => {}
         Waited::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
             tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
@@ -76,9 +63,9 @@ async fn until_start(settings: &Run, stop: &mut StopSignals, proxy: &mut Option<
         Waited::TimedOut(sentence) => return Err(Failure::new(Exit::NotReady, sentence)),
     }
     // Without a mesh there is nothing that could break a listen address.
-    if let Some(proxy) = proxy {
+    if let (Some(proxy), false) = (proxy, settings.listen.is_empty()) {
         let timeout = settings.wait.limits.request_timeout;
-        listen_before_start(settings.check, proxy, &settings.listen, timeout).await?;
+        block_on(listen_before_start(settings.check, proxy, &settings.listen, timeout))?;
     }
     Ok(path)
 }

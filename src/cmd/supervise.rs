@@ -53,7 +53,7 @@ pub(super) async fn supervise(
 }
 
 /// The last look before the application starts.
-pub(super) fn stopped_before_start(stop: &StopSignals) -> Result<(), Failure> {
+pub(super) fn stopped_before_start(stop: &mut StopSignals) -> Result<(), Failure> {
     stop.arrived().map_or(Ok(()), |signal| {
         Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} before the application started")))
     })

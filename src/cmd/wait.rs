@@ -1,16 +1,15 @@
 //! `meshim wait`, and the waiting of the default job: detect the mesh, look until the verdict, tell on the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::select;
-use tokio::time::{Instant, sleep_until};
 
 use super::block_on;
 use crate::config::Wait;
 use crate::core::diagnosis::{self, Hints, Seen};
 use crate::core::duration::Spoken;
-use crate::core::endpoint::Address;
-use crate::core::envoy::{self, Observation};
+use crate::core::endpoint::{Address, Endpoint};
+use crate::core::envoy::{self, Answer, Expect, Fault, Observation};
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::{self, Detected, Mesh};
 use crate::core::pacing::{Distance, Patience, Verdict, pause};
@@ -18,7 +17,8 @@ use crate::core::proxy::Proxy;
 use crate::core::ready::{Gate, Next, Target};
 use crate::core::signal::Signal;
 use crate::io::http::Client;
-use crate::io::signals::StopSignals;
+use crate::io::look::Looker;
+use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::{self, Listener};
 
 /// How often a guess that no answer has confirmed yet is held against the listening ports again.
@@ -32,13 +32,11 @@ const INIT_DUMP_TIMEOUT: Duration = Duration::from_millis(500);
 /// # Errors
 /// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
 pub fn wait(settings: &Wait) -> Result<Exit, Failure> {
-    block_on(async {
-        let mut stop = register_signals()?;
-        match until_ready(settings, &mut stop, &mut None, |_| Ok(())).await? {
-            Waited::Ready | Waited::WithoutProxy => Ok(Exit::Yes),
-            Waited::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
-        }
-    })
+    let mut stop = register_signals()?;
+    match until_ready(settings, &mut stop, &mut None, |_| Ok(()))? {
+        Waited::Ready | Waited::WithoutProxy => Ok(Exit::Yes),
+        Waited::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
+    }
 }
 
 /// Catches the stop signals, from before the first look on.
@@ -60,7 +58,7 @@ pub(super) enum Waited {
 
 /// Waits until the proxy is ready. `known` is called as soon as the mesh is known, before the first look at it.
 /// `beside` is the proxy as far as one has been found, also where the wait fails.
-pub(super) async fn until_ready(
+pub(super) fn until_ready(
     settings: &Wait,
     stop: &mut StopSignals,
     beside: &mut Option<Proxy>,
@@ -71,7 +69,7 @@ pub(super) async fn until_ready(
     loop {
         let (proxy, guessed) = match &settings.proxy {
             Some(proxy) => (proxy.clone(), false),
-            None => match waiter.detect().await? {
+            None => match waiter.detect()? {
                 Found::Mesh(mesh) => (Proxy::of(mesh), true),
                 Found::Over(end) => return Ok(end),
             },
@@ -83,7 +81,7 @@ pub(super) async fn until_ready(
             *beside = None;
             return Ok(Waited::WithoutProxy);
         }
-        let end = waiter.watch(&proxy, guessed).await?;
+        let end = waiter.watch(&proxy, guessed)?;
         if matches!(end, None | Some(Waited::WithoutProxy)) {
             *beside = None;
         }
@@ -115,7 +113,7 @@ impl Waiter<'_> {
     }
 
     /// Looks at the pod's listening sockets until they show a mesh.
-    async fn detect(&mut self) -> Result<Found, Failure> {
+    fn detect(&mut self) -> Result<Found, Failure> {
         let limits = self.settings.limits;
         let mut told = false;
         loop {
@@ -148,7 +146,7 @@ impl Waiter<'_> {
             if self.patience.is_over(now) {
                 tracing::warn!("no proxy after {}: {}", Spoken(now), self.nothing_found());
             }
-            self.rest(limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now), None).await?;
+            self.rest(limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now), None)?;
         }
     }
 
@@ -167,7 +165,7 @@ impl Waiter<'_> {
     }
 
     /// Looks at one proxy until the verdict; `None` when it was no proxy after all.
-    async fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
+    fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
         let mut gate = Gate::new(self.settings.limits, proxy.shape(guessed));
         let mut clients = Clients::new(proxy);
         let mut second_guess = self.now() + SECOND_GUESS;
@@ -182,14 +180,11 @@ impl Waiter<'_> {
                     }
                     second_guess = self.now() + SECOND_GUESS;
                 }
-                Next::Rest(until) => self.rest(until, Some((proxy, &gate))).await?,
+                Next::Rest(until) => self.rest(until, Some((proxy, &gate)))?,
                 Next::Look { target, until } => {
                     let before = self.now();
-                    let seen = select! {
-                        biased;
-                        signal = self.stop.next() => return Err(self.stopped(signal, Some((proxy, &gate)))),
-                        seen = clients.look(proxy, target, self.began + until) => seen,
-                    };
+                    let seen = clients.look(proxy, target, self.began + until, self.stop);
+                    let seen = seen.map_err(|signal| self.stopped(signal, Some((proxy, &gate))))?;
                     let now = self.now();
                     tracing::debug!(url = %proxy.endpoint(target).0, %seen, "looked");
                     gate.observe(target, now, now.saturating_sub(before), seen);
@@ -197,12 +192,12 @@ impl Waiter<'_> {
                         tracing::warn!("not ready after {}: {}", Spoken(now), explain(proxy, &gate, &Hints::default()));
                     }
                 }
-                Next::Over(verdict) => return Ok(self.over(verdict, proxy, &gate, &mut clients).await),
+                Next::Over(verdict) => return Ok(self.over(verdict, proxy, &gate)),
             }
         }
     }
 
-    async fn over(&mut self, verdict: Verdict, proxy: &Proxy, gate: &Gate, clients: &mut Clients) -> Option<Waited> {
+    fn over(&mut self, verdict: Verdict, proxy: &Proxy, gate: &Gate) -> Option<Waited> {
         let now = self.now();
         match verdict {
             Verdict::Ready => {
@@ -211,7 +206,7 @@ impl Waiter<'_> {
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
-                let hints = Hints { unready: clients.unready_targets(proxy).await, other_mesh: other_than(proxy.mesh) };
+                let hints = Hints { unready: unready_targets(proxy), other_mesh: other_than(proxy.mesh) };
                 let why = explain(proxy, gate, &hints);
                 let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
                 Some(Waited::TimedOut(sentence))
@@ -226,11 +221,11 @@ impl Waiter<'_> {
         }
     }
 
-    async fn rest(&mut self, until: Duration, watched: Option<(&Proxy, &Gate)>) -> Result<(), Failure> {
-        select! {
-            biased;
-            signal = self.stop.next() => Err(self.stopped(signal, watched)),
-            () = sleep_until(self.began + until) => Ok(()),
+    fn rest(&mut self, until: Duration, watched: Option<(&Proxy, &Gate)>) -> Result<(), Failure> {
+        match self.stop.wait(None, self.began + until) {
+            Ok(Woken::Stopped(signal)) => Err(self.stopped(signal, watched)),
+            Ok(Woken::Ready | Woken::TimeUp) => Ok(()),
+            Err(error) => Err(Failure::new(Exit::Failed, format!("the kernel does not let us wait: {error}"))),
         }
     }
 
@@ -270,36 +265,56 @@ fn absent(now: Duration) -> Waited {
 
 /// One connection to each endpoint.
 struct Clients {
-    cheap: Option<Client>,
-    ready: Vec<Client>,
+    cheap: Option<Looker>,
+    ready: Vec<Looker>,
 }
 
 impl Clients {
     fn new(proxy: &Proxy) -> Self {
-        let client = |address: &Address| Client::new(address.clone());
+        let looker = |address: &Address| Looker::new(address.clone());
         Self {
-            cheap: proxy.cheap.as_ref().map(|cheap| client(&cheap.address)),
-            ready: proxy.ready.iter().map(|ready| client(&ready.url.address)).collect(),
+            cheap: proxy.cheap.as_ref().map(|cheap| looker(&cheap.address)),
+            ready: proxy.ready.iter().map(|ready| looker(&ready.url.address)).collect(),
         }
     }
 
-    async fn look(&mut self, proxy: &Proxy, target: Target, until: Instant) -> Observation {
+    fn look(
+        &mut self,
+        proxy: &Proxy,
+        target: Target,
+        until: Instant,
+        stop: &mut StopSignals,
+    ) -> Result<Observation, Signal> {
         let (endpoint, expect) = proxy.endpoint(target);
-        let client = match (target, &mut self.cheap) {
+        let looker = match (target, &mut self.cheap) {
+            _ if expect == Expect::ServerInfo => return Ok(envoy::decode(expect, read(endpoint, until, stop)?)),
             (Target::Cheap, Some(cheap)) => cheap,
             (Target::Cheap, None) => &mut self.ready[0],
             (Target::Authority(index), _) => &mut self.ready[index],
         };
-        envoy::decode(expect, client.get(&endpoint.path, until).await)
+        Ok(envoy::decode(expect, looker.look(&endpoint.path, until, stop)?))
     }
+}
 
-    /// What Envoy's init manager waits for, where there is an Envoy to ask.
-    async fn unready_targets(&mut self, proxy: &Proxy) -> Vec<String> {
-        let Some(admin) = &proxy.admin else { return Vec::new() };
-        let until = Instant::now() + INIT_DUMP_TIMEOUT;
-        match Client::new(admin.address.clone()).get("/init_dump", until).await {
-            Ok(answer) if answer.status == 200 => envoy::unready_targets(&answer.body),
-            _ => Vec::new(),
-        }
+/// Reads a page that is too long for a look.
+fn read(endpoint: &Endpoint, until: Instant, stop: &mut StopSignals) -> Result<Result<Answer, Fault>, Signal> {
+    let mut client = Client::new(endpoint.address.clone());
+    let read = block_on(async {
+        Ok(select! {
+            biased;
+            signal = stop.next() => Err(signal),
+            answer = client.get(&endpoint.path, until.into()) => Ok(answer),
+        })
+    });
+    read.unwrap_or_else(|failure| Ok(Err(Fault::Unreachable(failure.sentence))))
+}
+
+/// What Envoy's init manager waits for, where there is an Envoy to ask.
+fn unready_targets(proxy: &Proxy) -> Vec<String> {
+    let Some(admin) = &proxy.admin else { return Vec::new() };
+    let until = tokio::time::Instant::now() + INIT_DUMP_TIMEOUT;
+    match block_on(async { Ok(Client::new(admin.address.clone()).get("/init_dump", until).await) }) {
+        Ok(Ok(answer)) if answer.status == 200 => envoy::unready_targets(&answer.body),
+        _ => Vec::new(),
     }
 }

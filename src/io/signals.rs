@@ -6,18 +6,22 @@
 //! hears those that were ignored at the start, and keeps every single real-time signal, as the kernel queues them.
 
 use std::fs::File;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::io::Read as _;
-use std::pin::Pin;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use futures_core::Stream as _;
+use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::getpid;
-use signal_hook_tokio::Signals;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -27,46 +31,78 @@ use crate::core::signal::Signal;
 const STOP: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP];
 
 /// Stop signals from the moment this exists.
-pub struct StopSignals {
-    signals: Signals,
-    latest: Arc<AtomicUsize>,
+pub struct StopSignals(SignalDelivery<UnixStream, SignalOnly>);
+
+/// What a wait ended by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// A stop signal came.
+    Stopped(Signal),
+    /// The descriptor is ready, or broken.
+    Ready,
+    /// The time is up.
+    TimeUp,
 }
 
 impl StopSignals {
-    /// Catches TERM, INT, QUIT and HUP from now on, also as PID 1. Needs a tokio runtime.
+    /// Catches TERM, INT, QUIT and HUP from now on, also as PID 1.
     ///
     /// # Errors
     /// The kernel refuses the handlers or the socket pair behind them.
     pub fn register() -> std::io::Result<Self> {
         let ignored = ignored();
         let numbers = STOP.into_iter().map(Signal::number).filter(|number| ignored & (1 << (number - 1)) == 0);
-        let numbers: Vec<u8> = numbers.collect();
-        let latest = Arc::new(AtomicUsize::new(0));
-        for number in &numbers {
-            signal_hook::flag::register_usize(i32::from(*number), Arc::clone(&latest), usize::from(*number))?;
-        }
-        let signals = Signals::new(numbers.into_iter().map(i32::from))?;
-        Ok(Self { signals, latest })
+        let (arrivals, notify) = UnixStream::pair()?;
+        let numbers = numbers.map(i32::from);
+        Ok(Self(SignalDelivery::with_pipe(arrivals, notify, SignalOnly, numbers)?))
     }
 
-    /// A stop signal that has arrived by now, without waiting: the last look before exec.
+    /// A stop signal that has arrived by now, without waiting.
     #[must_use]
-    pub fn arrived(&self) -> Option<Signal> {
-        i32::try_from(self.latest.load(Ordering::SeqCst)).ok().and_then(Signal::from_number)
+    pub fn arrived(&mut self) -> Option<Signal> {
+        self.0.pending().find_map(Signal::from_number)
     }
 
-    /// The next stop signal. May be dropped and called again: nothing is lost.
-    pub async fn next(&mut self) -> Signal {
+    /// Waits for a stop signal, for the descriptor, or for `until`, whichever comes first; to the microsecond.
+    ///
+    /// # Errors
+    /// The kernel's, for want of memory.
+    pub fn wait(&mut self, other: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant) -> std::io::Result<Woken> {
         loop {
-            match poll_fn(|context| Pin::new(&mut self.signals).poll_next(context)).await {
-                Some(number) => {
-                    if let Some(signal) = Signal::from_number(number) {
-                        return signal;
-                    }
-                }
-                None => pending().await,
+            let left = until.saturating_duration_since(Instant::now());
+            let arrivals = self.0.get_read().as_fd();
+            let (other, wanted) = other.unwrap_or((arrivals, PollFlags::empty()));
+            let mut polled = [PollFd::new(arrivals, PollFlags::POLLIN), PollFd::new(other, wanted)];
+            match ppoll(&mut polled, Some(left.into()), None) {
+                Ok(0) => return Ok(Woken::TimeUp),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let [signalled, ready] = polled.map(|polled| polled.any() == Some(true));
+            match signalled.then(|| self.arrived()).flatten() {
+                Some(signal) => return Ok(Woken::Stopped(signal)),
+                None if ready => return Ok(Woken::Ready),
+                None => {}
             }
         }
+    }
+
+    /// The next stop signal, in a tokio runtime. May be dropped and called again: nothing is lost.
+    pub async fn next(&mut self) -> Signal {
+        loop {
+            if let Some(signal) = self.arrived() {
+                return signal;
+            }
+            // There is no waiting for what the kernel will not watch.
+            let Ok(watched) = self.watched() else { return pending().await };
+            let _ = watched.readable().await;
+        }
+    }
+
+    fn watched(&self) -> std::io::Result<tokio::net::UnixStream> {
+        let copy = self.0.get_read().try_clone()?;
+        copy.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(copy)
     }
 }
 

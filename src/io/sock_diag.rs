@@ -31,10 +31,14 @@ const ANSWER: usize = 72;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+/// `NLM_F_REQUEST`.
+const REQUEST: u16 = 1;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const REQUEST_DUMP: u16 = 0x301;
 const IPPROTO_TCP: u8 = 6;
 const TCP_LISTEN: u32 = 10;
+/// `lo` is the first interface of each network namespace (`net/core/dev.c`).
+const LOOPBACK_INTERFACE: u32 = 1;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 
 /// Every listening TCP socket, over both families.
@@ -60,6 +64,34 @@ pub fn v6only() -> std::io::Result<HashMap<u64, bool>> {
     Ok(found)
 }
 
+/// Somebody to ask again and again.
+#[derive(Debug)]
+pub struct Kernel(File);
+
+impl Kernel {
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// The system's: no such protocol, not permitted.
+    pub fn reached() -> std::io::Result<Self> {
+        connected().map(Self)
+    }
+
+    /// Would a connection to `address` on loopback find a listening socket? Two system calls.
+    ///
+    /// # Errors
+    /// The system's. A kernel without `tcp_diag` says that nobody listens: [`listening`] tells.
+    pub fn is_listened_at(&mut self, address: SocketAddr) -> std::io::Result<bool> {
+        self.0.write_all(&question(address))?;
+        let (mut buffer, mut found) = ([0; 512], false);
+        let length = self.0.read(&mut buffer)?;
+        match messages(&buffer[..length], &mut |_| found = true) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            answer => answer.map(|_| found),
+        }
+    }
+}
+
 fn connected() -> std::io::Result<File> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let descriptor = socket(AddressFamily::Netlink, SockType::Datagram, flags, SockProtocol::NetlinkSockDiag)?;
@@ -79,6 +111,26 @@ fn dump(kernel: &mut File, family: i32, mut each: impl FnMut(&[u8])) -> std::io:
         }
     }
     Err(std::io::Error::other("the kernel's answer does not end"))
+}
+
+/// The same for one socket: `struct inet_diag_sockid` says where (`inet_diag_find_one_icsk` looks it up as it does for
+/// a segment that arrives).
+fn question(address: SocketAddr) -> Vec<u8> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let mut bytes = request(family);
+    bytes[6..8].copy_from_slice(&REQUEST.to_ne_bytes());
+    bytes[20..24].copy_from_slice(&u32::MAX.to_ne_bytes());
+    bytes[24..26].copy_from_slice(&address.port().to_be_bytes());
+    for place in [28, 44] {
+        match address.ip() {
+            IpAddr::V4(ip) => bytes[place..place + 4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes[place..place + 16].copy_from_slice(&ip.octets()),
+        }
+    }
+    bytes[60..64].copy_from_slice(&LOOPBACK_INTERFACE.to_ne_bytes());
+    // Whatever its cookie is.
+    bytes[64..72].fill(0xff);
+    bytes
 }
 
 #[derive(Debug, PartialEq, Eq)]
