@@ -2,7 +2,6 @@
 //!
 //! Everything that could not be seen is kept in words; nothing is guessed silently.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -147,11 +146,11 @@ impl Survey {
         };
         let wildcard =
             |listener: &sockets::Listener| listener.address.is_ipv6() && listener.address.ip().is_unspecified();
-        let v6only = if listening.iter().any(wildcard) { sock_diag::v6only() } else { Ok(HashMap::new()) };
+        let v6only = if listening.iter().any(wildcard) { sock_diag::v6only() } else { Ok(Vec::new()) };
         let v6only = v6only.unwrap_or_else(|error| {
             let default = "taken for open to IPv4, too, as Linux's default is";
             self.not_seen.push(format!("which [::] sockets leave IPv4 out: sock_diag fails: {error}; {default}"));
-            HashMap::new()
+            Vec::new()
         });
         let holders = owners::holders(Path::new("/proc"), listening.iter().map(|listener| listener.inode));
         if let Some(problem) = &holders.problem {
@@ -164,8 +163,9 @@ impl Survey {
                 holders.unseen
             ));
         }
+        let v6only = |inode| v6only.iter().find(|known| known.0 == inode).map(|known| known.1);
         self.sockets.extend(listening.iter().map(|listener| Socket {
-            bound: Bound { address: listener.address, v6only: v6only.get(&listener.inode).copied() },
+            bound: Bound { address: listener.address, v6only: v6only(listener.inode) },
             uid: listener.uid,
             holder: holders.of(listener.inode),
         }));

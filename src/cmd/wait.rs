@@ -206,7 +206,7 @@ impl Waiter<'_> {
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
-                let hints = Hints { unready: unready_targets(proxy), other_mesh: other_than(proxy.mesh) };
+                let hints = Hints { unready: unready_targets(proxy, self.stop), other_mesh: other_than(proxy.mesh) };
                 let why = explain(proxy, gate, &hints);
                 let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
                 Some(Waited::TimedOut(sentence))
@@ -310,10 +310,9 @@ fn read(endpoint: &Endpoint, until: Instant, stop: &mut StopSignals) -> Result<R
 }
 
 /// What Envoy's init manager waits for, where there is an Envoy to ask.
-fn unready_targets(proxy: &Proxy) -> Vec<String> {
+fn unready_targets(proxy: &Proxy, stop: &mut StopSignals) -> Vec<String> {
     let Some(admin) = &proxy.admin else { return Vec::new() };
-    let until = tokio::time::Instant::now() + INIT_DUMP_TIMEOUT;
-    match block_on(async { Ok(Client::new(admin.address.clone()).get("/init_dump", until).await) }) {
+    match read(&admin.at("/init_dump"), Instant::now() + INIT_DUMP_TIMEOUT, stop) {
         Ok(Ok(answer)) if answer.status == 200 => envoy::unready_targets(&answer.body),
         _ => Vec::new(),
     }

@@ -34,7 +34,7 @@ impl<'m> Reader<'m> {
     pub(super) fn problem(&mut self, id: &str, problem: impl Display) {
         let arg = self.command.get_arguments().find(|arg| arg.get_id() == id);
         let option = arg.and_then(clap::Arg::get_long).map(|long| format!("--{long}"));
-        let option = option.unwrap_or_else(|| id.to_uppercase());
+        let option = option.unwrap_or_else(|| id.to_ascii_uppercase());
         let variable = arg.and_then(clap::Arg::get_env).map(|name| name.display());
         let source = match (self.matches.value_source(id), variable) {
             (Some(ValueSource::EnvVariable), Some(variable)) => format!("{variable} (the variable of {option})"),

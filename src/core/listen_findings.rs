@@ -9,7 +9,7 @@ use crate::core::findings::{Finding, Severity};
 use crate::core::forwarding::Forwarding;
 use crate::core::inbound::Inbound;
 use crate::core::listen::{Arrives, Bound, Holder, Owner, Socket, is_reserved, owner, verdict};
-use crate::core::listen_words::words;
+use crate::core::listen_words::{sorted, words};
 use crate::core::mesh::Mesh;
 
 /// All that is judged.
@@ -114,10 +114,7 @@ impl Facts<'_> {
 fn ports(owned: &[(&Socket, Owner)], forwarding: &Forwarding, declared: &[SocketAddr]) -> Vec<u16> {
     let ours = owned.iter().filter(|(_, owner)| owner.is_ours()).map(|(socket, _)| socket.bound.address.port());
     let named = forwarding.named.iter().flatten().filter_map(Inbound::receiver);
-    let mut ports: Vec<u16> = ours.chain(named).chain(declared.iter().map(SocketAddr::port)).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
+    sorted(ours.chain(named).chain(declared.iter().map(SocketAddr::port)))
 }
 
 fn judge_port(facts: &Facts<'_>, forwarding: &Forwarding, owned: &[(&Socket, Owner)], port: u16, cases: &mut Cases) {

@@ -101,15 +101,24 @@ fn list(ips: &[IpAddr]) -> String {
     texts.join(" and ")
 }
 
+/// In order, each once. They are few: the library's sorting would be fifty times the code.
+pub(super) fn sorted(ports: impl Iterator<Item = u16>) -> Vec<u16> {
+    let mut sorted = Vec::new();
+    for port in ports {
+        if let Err(at) = sorted.binary_search(&port) {
+            sorted.insert(at, port);
+        }
+    }
+    sorted
+}
+
 /// More than this nobody reads.
 const MOST_RANGES: usize = 12;
 
 /// `port 8080`, `ports 8080, 9000-9047`; the first twelve ranges of very many.
 #[must_use]
 pub fn spoken_ports(ports: &[u16]) -> String {
-    let mut ports = ports.to_vec();
-    ports.sort_unstable();
-    ports.dedup();
+    let ports = sorted(ports.iter().copied());
     let mut ranges: Vec<(u16, u16)> = Vec::new();
     for port in &ports {
         match ranges.last_mut() {

@@ -4,7 +4,6 @@
 //! read by its own user alone (`PTRACE_MODE_READ_FSCREDS`), and other containers' processes are mostly not in our
 //! `/proc` at all.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,7 +17,7 @@ const MOST_DESCRIPTORS: usize = 400_000;
 #[derive(Debug, Default)]
 pub struct Holders {
     /// Every inode that is asked about.
-    found: HashMap<u64, Option<Holder>>,
+    found: Vec<(u64, Option<Holder>)>,
     /// Processes whose descriptors could not be read.
     pub unseen: usize,
     /// Why nothing or not everything was looked at.
@@ -31,7 +30,7 @@ impl Holders {
     pub fn of(&self, inode: u64) -> Holder {
         let complete = self.unseen == 0 && self.problem.is_none();
         let otherwise = if complete { Holder::Nobody } else { Holder::Unseen };
-        self.found.get(&inode).cloned().flatten().unwrap_or(otherwise)
+        self.found.iter().find(|found| found.0 == inode).and_then(|found| found.1.clone()).unwrap_or(otherwise)
     }
 }
 
@@ -99,9 +98,9 @@ impl Search {
                 }
                 Err(_) => continue,
             };
-            let Some(found) = socket_inode(&link).and_then(|inode| self.holders.found.get_mut(&inode)) else {
-                continue;
-            };
+            // A pod has a dozen listening sockets: nothing is faster than to compare them all.
+            let Some(inode) = socket_inode(&link) else { continue };
+            let Some((_, found)) = self.holders.found.iter_mut().find(|found| found.0 == inode) else { continue };
             let holder = holder.get_or_insert_with(|| whose(directory, pid, ours));
             // The first process wins: a server's parent has the socket, its workers have it, too.
             found.get_or_insert_with(|| holder.clone());
