@@ -8,7 +8,7 @@ use super::block_on;
 use crate::config::Wait;
 use crate::core::diagnosis::{self, Hints, Seen};
 use crate::core::duration::Spoken;
-use crate::core::endpoint::{Address, Endpoint};
+use crate::core::endpoint::Endpoint;
 use crate::core::envoy::{self, Answer, Expect, Fault, Observation};
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::{self, Detected, Mesh};
@@ -271,10 +271,9 @@ struct Clients {
 
 impl Clients {
     fn new(proxy: &Proxy) -> Self {
-        let looker = |address: &Address| Looker::new(address.clone());
         Self {
-            cheap: proxy.cheap.as_ref().map(|cheap| looker(&cheap.address)),
-            ready: proxy.ready.iter().map(|ready| looker(&ready.url.address)).collect(),
+            cheap: proxy.cheap.as_ref().map(Looker::new),
+            ready: proxy.ready.iter().map(|ready| Looker::new(&ready.url)).collect(),
         }
     }
 
@@ -292,7 +291,7 @@ impl Clients {
             (Target::Cheap, None) => &mut self.ready[0],
             (Target::Authority(index), _) => &mut self.ready[index],
         };
-        Ok(envoy::decode(expect, looker.look(&endpoint.path, until, stop)?))
+        Ok(envoy::decode(expect, looker.look(until, stop)?))
     }
 }
 

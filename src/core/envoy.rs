@@ -145,8 +145,10 @@ fn first_words(body: &[u8]) -> String {
 /// A first line without anything but printable ASCII, at most so many characters.
 fn printable(body: &[u8], most: usize) -> String {
     let line = body.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let printable = line.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' });
-    printable.take(most).collect::<String>().trim().to_owned()
+    let line = line.iter().take(most);
+    let mut text: String = line.map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { ' ' }).collect();
+    text.truncate(text.trim_end().len());
+    text
 }
 
 /// Names of what Envoy's listeners still wait for, from `/init_dump`; empty where the body is something else, and

@@ -31,16 +31,16 @@ impl Distance {
     const fn factor(self) -> u32 {
         match self {
             Self::Near => 1,
-            Self::Far => 4,
+            Self::Far => 2,
         }
     }
 }
 
-/// The pause before the next look, `elapsed` into the wait, when the last answer took `took` and told this `distance`.
+/// The pause before the next look, `elapsed` into the wait, when a look costs the proxy `cost` and the last told this `distance`.
 #[must_use]
-pub fn pause(elapsed: Duration, took: Duration, distance: Distance) -> Duration {
+pub fn pause(elapsed: Duration, cost: Duration, distance: Distance) -> Duration {
     let by_wait = SHORTEST_PAUSE.max(elapsed / SHARE_OF_WAIT) * distance.factor();
-    let by_proxy = took.saturating_mul(SHARE_OF_PROXY);
+    let by_proxy = cost.saturating_mul(SHARE_OF_PROXY);
     by_wait.max(by_proxy).min(LONGEST_PAUSE)
 }
 
@@ -122,8 +122,8 @@ mod tests {
         for (elapsed, took, expected) in table {
             assert_eq!(pause(elapsed * MS, took * MS, Distance::Near), expected * MS, "{elapsed} {took}");
         }
-        assert_eq!(pause(Duration::ZERO, Duration::ZERO, Distance::Far), 20 * MS);
-        assert_eq!(pause(10_000 * MS, Duration::ZERO, Distance::Far), 80 * MS);
+        assert_eq!(pause(Duration::ZERO, Duration::ZERO, Distance::Far), 10 * MS);
+        assert_eq!(pause(10_000 * MS, Duration::ZERO, Distance::Far), 40 * MS);
         assert_eq!(pause(600_000 * MS, Duration::ZERO, Distance::Far), 1_000 * MS);
     }
 

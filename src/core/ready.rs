@@ -60,6 +60,8 @@ pub struct Shape {
 struct Look {
     at: Duration,
     took: Duration,
+    /// What a look costs the proxy, at most: whatever else delays an answer only adds to its time.
+    cost: Duration,
     seen: Observation,
 }
 
@@ -74,7 +76,7 @@ impl Look {
 
     /// When the same endpoint is worth the next one.
     fn next(&self, distance: Distance) -> Duration {
-        self.at + pause(self.at, self.took, distance)
+        self.at + pause(self.at, self.cost, distance)
     }
 }
 
@@ -134,8 +136,8 @@ impl Gate {
             // The end of the wait cut this look short: what was seen before it tells more.
             return;
         }
-        // One slow answer on a busy machine is not what a look costs the proxy; several in a row are.
-        let took = before.as_ref().map_or(took, |look| took.min(look.took.saturating_mul(2)));
+        // One slow answer is the machine's mood; two in a row are the proxy's.
+        let cost = before.as_ref().map_or(took, |look| took.min(look.took));
         match target {
             Target::Cheap if seen == Observation::Ready => self.live_since = self.live_since.or(Some(now)),
             Target::Cheap => self.live_since = None,
@@ -146,7 +148,7 @@ impl Gate {
                 self.cheap = self.cheap.take().filter(|look| look.seen != Observation::Ready);
             }
         }
-        let look = Look { at: now, took, seen };
+        let look = Look { at: now, took, cost, seen };
         match target {
             Target::Cheap => self.cheap = Some(look),
             Target::Authority(index) => {

@@ -14,7 +14,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect, recv, send, socket,
 };
 
-use crate::core::endpoint::Address;
+use crate::core::endpoint::{Address, Endpoint};
 use crate::core::envoy::{Answer, Fault};
 use crate::core::signal::Signal;
 use crate::io::answer::{self, ROOM};
@@ -25,13 +25,19 @@ use crate::io::sock_diag::{self, Kernel};
 /// eBPF) is not asked there, so that now and then it is tried.
 const BELIEVED: Duration = Duration::from_millis(500);
 
-/// Looks at one server.
+/// Room for a usual answer.
+const USUAL_ROOM: usize = 1024;
+
+/// Looks at one endpoint.
 #[derive(Debug)]
 pub struct Looker {
     address: Address,
+    /// What is sent, each time.
+    request: Vec<u8>,
     connection: Option<OwnedFd>,
     refused: Option<Refused>,
-    bytes: Vec<u8>,
+    /// Where answers are read into; there is more of it once one has not fitted.
+    room: Vec<u8>,
 }
 
 /// Nobody listened.
@@ -57,33 +63,29 @@ impl From<Fault> for Unseen {
 impl Looker {
     /// One that has not connected yet.
     #[must_use]
-    pub const fn new(address: Address) -> Self {
-        Self { address, connection: None, refused: None, bytes: Vec::new() }
+    pub fn new(endpoint: &Endpoint) -> Self {
+        let Endpoint { address, path } = endpoint;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", address.host_header()).into_bytes();
+        Self { address: address.clone(), request, connection: None, refused: None, room: vec![0; USUAL_ROOM] }
     }
 
-    /// Looks at `path`, and gives up at `until`. What is longer than [`ROOM`] is cut.
+    /// Looks, and gives up at `until`. What is longer than [`ROOM`] is cut.
     ///
     /// # Errors
     /// The stop signal that came meanwhile.
-    pub fn look(
-        &mut self,
-        path: &str,
-        until: Instant,
-        stop: &mut StopSignals,
-    ) -> Result<Result<Answer, Fault>, Signal> {
-        match self.answer(path, until, stop) {
+    pub fn look(&mut self, until: Instant, stop: &mut StopSignals) -> Result<Result<Answer, Fault>, Signal> {
+        match self.answer(until, stop) {
             Ok(answer) => Ok(Ok(answer)),
             Err(Unseen::Fault(fault)) => Ok(Err(fault)),
             Err(Unseen::Stopped(signal)) => Err(signal),
         }
     }
 
-    fn answer(&mut self, path: &str, until: Instant, stop: &mut StopSignals) -> Result<Answer, Unseen> {
+    fn answer(&mut self, until: Instant, stop: &mut StopSignals) -> Result<Answer, Unseen> {
         if self.is_still_refused() {
             return Err(Fault::Refused.into());
         }
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address.host_header());
-        let mut exchange = Exchange { request: request.as_bytes(), bytes: &mut self.bytes, until, stop };
+        let mut exchange = Exchange { request: &self.request, room: &mut self.room, until, stop };
         // Taken out, so that a look given up half-way leaves no connection with half an answer on it.
         let kept = self.connection.take().map(|kept| exchange.over(kept));
         let exchanged = match kept {
@@ -119,7 +121,7 @@ fn kernel_for(address: &Address) -> Option<Kernel> {
 /// One request and its answer.
 struct Exchange<'a> {
     request: &'a [u8],
-    bytes: &'a mut Vec<u8>,
+    room: &'a mut Vec<u8>,
     until: Instant,
     stop: &'a mut StopSignals,
 }
@@ -177,21 +179,19 @@ impl Exchange<'_> {
 
     /// The answer, and the connection where the next request may use it.
     fn received(&mut self, connection: OwnedFd) -> Result<(Answer, Option<OwnedFd>), Unseen> {
-        self.bytes.clear();
+        let mut length = 0;
         loop {
             self.ready(&connection, PollFlags::POLLIN)?;
-            let before = self.bytes.len();
-            self.bytes.resize((before * 2).clamp(1024, ROOM), 0);
-            let count = match recv(connection.as_raw_fd(), &mut self.bytes[before..], MsgFlags::empty()) {
+            if length == self.room.len() {
+                self.room.resize(ROOM, 0);
+            }
+            let count = match recv(connection.as_raw_fd(), &mut self.room[length..], MsgFlags::empty()) {
                 Ok(count) => count,
-                Err(Errno::EAGAIN | Errno::EINTR) => {
-                    self.bytes.truncate(before);
-                    continue;
-                }
+                Err(Errno::EAGAIN | Errno::EINTR) => continue,
                 Err(error) => return Err(broken(error).into()),
             };
-            self.bytes.truncate(before + count);
-            if let Some(whole) = answer::read(self.bytes, count == 0)? {
+            length += count;
+            if let Some(whole) = answer::read(&self.room[..length], count == 0)? {
                 return Ok((whole.answer, whole.is_kept_alive.then_some(connection)));
             }
         }
