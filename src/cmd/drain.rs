@@ -90,7 +90,10 @@ pub(super) async fn until_idle(
     let reason = watch(&proxy, &mut client, plan, began).await;
     let after = Spoken(began.elapsed());
     match reason {
-        Reason::Idle => tracing::info!(%after, "drained: no request is in flight"),
+        Reason::Idle(Source::Stats | Source::Clusters) => tracing::info!(%after, "drained: no request is in flight"),
+        Reason::Idle(Source::Sockets) => {
+            tracing::info!(%after, "drained: no connection is open (the proxy does not show its requests)");
+        }
         Reason::ProxyGone => tracing::info!(%after, "drained: the proxy is gone"),
         Reason::OutOfTime(Some(left)) => tracing::warn!(%after, left, "draining is out of time"),
         Reason::OutOfTime(None) => tracing::info!(%after, "draining is over; what is in flight could not be seen"),

@@ -46,8 +46,15 @@ pub(super) struct Request {
     pub(super) seen_alive: bool,
 }
 
-/// Asks all that are to end, and says what came of it: why those will not that will not.
-pub(super) async fn ask(request: Request) -> Vec<String> {
+/// Asks all that are to end, beside an application's own exit code, which this never changes: it only logs.
+pub(super) async fn ask_and_tell(request: Request) {
+    for refusal in ask(request).await {
+        tracing::warn!("the proxy will not end: {refusal}");
+    }
+}
+
+/// Asks all that are to end; why those will not that will not.
+async fn ask(request: Request) -> Vec<String> {
     let Request { urls, proxy, facts, seen_alive } = request;
     let own = proxy.as_ref().map(Proxy::quit).unwrap_or_default();
     let facts = match (facts, proxy.and_then(|proxy| proxy.admin)) {
@@ -70,18 +77,13 @@ pub(super) async fn ask(request: Request) -> Vec<String> {
         if is_native {
             return Vec::new();
         }
-        let nobody = "no proxy is known that could be asked; name its endpoint with --quit-url".to_owned();
-        tracing::warn!("{nobody}");
-        return vec![nobody];
+        return vec!["no proxy is known that could be asked; name its endpoint with --quit-url".to_owned()];
     }
     let mut refusals = Vec::new();
     for outcome in post(Quit::new(proxies, seen_alive)).await {
         match outcome {
             Outcome::Agreed(how) => tracing::info!("the proxy was asked to end: {how}"),
-            Outcome::Refused(why) => {
-                tracing::warn!("the proxy will not end: {why}");
-                refusals.push(why);
-            }
+            Outcome::Refused(why) => refusals.push(why),
         }
     }
     refusals

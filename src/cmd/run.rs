@@ -95,7 +95,7 @@ async fn quit_unstarted(
     select! {
         biased;
         signal = stop.next() => tracing::warn!("{signal}: the proxy is not asked any longer"),
-        _ = quit::ask(request) => {}
+        () = quit::ask_and_tell(request) => {}
     }
 }
 

@@ -231,7 +231,7 @@ impl<'a> Supervisor<'a> {
                 let seen_alive = self.proxy.is_some();
                 let request = Request { urls, proxy: self.proxy.clone(), facts: self.facts.take(), seen_alive };
                 self.work = Some(Box::pin(async move {
-                    quit::ask(request).await;
+                    quit::ask_and_tell(request).await;
                     Done::Asked
                 }));
             }

@@ -148,8 +148,8 @@ pub enum Next {
 /// Why draining is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// No request is in flight.
-    Idle,
+    /// Nothing is in flight, as this source shows it.
+    Idle(Source),
     /// The longest time is over with this much still going on, as far as known.
     OutOfTime(Option<u64>),
     /// There is no proxy left that could bring requests.
@@ -190,8 +190,8 @@ impl Drain {
         if self.gone {
             return Next::Over(Reason::ProxyGone);
         }
-        if now >= self.plan.min && self.is_idle(now) {
-            return Next::Over(Reason::Idle);
+        if let (Some(source), true) = (self.source, now >= self.plan.min && self.is_idle(now)) {
+            return Next::Over(Reason::Idle(source));
         }
         if now >= self.plan.max {
             return Next::Over(Reason::OutOfTime(self.latest.map(|latest| latest.active)));

@@ -127,7 +127,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Tries the addresses in order; the first one's refusal is what is told, unless a later one fails otherwise.
+    /// Tries the addresses in order. That nobody listens is told where no address fails otherwise.
     fn over_new_connection(&mut self, address: &Address) -> Result<(Answer, Option<OwnedFd>), Unseen> {
         if let Address::Unix(path) = address {
             let address = UnixAddr::new(path).map_err(unconnected)?;
@@ -139,6 +139,7 @@ impl Exchange<'_> {
             let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
             match self.connected(family, &SockaddrStorage::from(address)) {
                 Ok(connection) => return self.received(connection),
+                Err(Unseen::Fault(Fault::Refused)) => {}
                 Err(Unseen::Fault(another)) => fault = another,
                 Err(stopped) => return Err(stopped),
             }

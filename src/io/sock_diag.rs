@@ -236,6 +236,30 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_tells_where_a_connection_would_find_somebody() {
+        let mut kernel = Kernel::reached().unwrap();
+        let bound = |address: &str| std::net::TcpListener::bind(address).unwrap();
+        let table = [
+            ("127.0.0.1:0", true, false),
+            ("[::1]:0", false, true),
+            ("0.0.0.0:0", true, false),
+            // Dual stack, as Linux has it by default.
+            ("[::]:0", true, true),
+        ];
+        for (address, v4, v6) in table {
+            let listener = bound(address);
+            let port = listener.local_addr().unwrap().port();
+            let mut ask = || {
+                let mut at = |ip: &str| kernel.is_listened_at((ip.parse::<IpAddr>().unwrap(), port).into()).unwrap();
+                (at("127.0.0.1"), at("::1"))
+            };
+            assert_eq!(ask(), (v4, v6), "{address}");
+            drop(listener);
+            assert_eq!(ask(), (false, false), "{address}, closed");
+        }
+    }
+
+    #[test]
     fn an_answer_of_garbage_ends() {
         for bytes in [&[0; 40][..], &[0xff; 200], &[1, 0, 0, 0, 20, 0], &[72, 0, 0, 0, 20, 0, 0, 0]] {
             let mut found = Vec::new();

@@ -271,6 +271,6 @@ fn our_own_connection_to_an_admin_api_elsewhere_is_no_request_in_flight() {
         proxy.says("/stats", Reply::envoy(404, ""));
         let options = ["--admin-url", &proxy.url(), "--drain-min=0", "--drain-max=20s"];
         let ended = Meshim::does("drain").with(options).run().expect_code(0);
-        ended.expect_stderr(&["drained: no request is in flight"]);
+        ended.expect_stderr(&["drained: no connection is open"]);
     });
 }

@@ -9,6 +9,7 @@ mod application;
 mod bypass;
 mod pod;
 mod reach;
+mod redirect;
 mod sidecar;
 #[expect(dead_code, reason = "shared with the other integration tests, which use the rest")]
 #[path = "../it/support/mod.rs"]

@@ -68,7 +68,7 @@ fn what_does_not_fit_is_said_with_the_annotation_that_fixes_it() {
 #[test]
 fn an_idle_proxy_is_drained_for_the_shortest_time() {
     let (reason, over, looks) = simulate(Plan::new(times(5, 15), None), |_, _| busy(0, 7));
-    assert_eq!(reason, Reason::Idle);
+    assert_eq!(reason, Reason::Idle(Source::Stats));
     assert!(over >= 5_000 * MS && over < 5_020 * MS, "{over:?}");
     assert!(looks.len() < 120, "{}", looks.len());
 }
@@ -77,7 +77,7 @@ fn an_idle_proxy_is_drained_for_the_shortest_time() {
 fn the_end_of_the_last_request_is_seen_at_once() {
     let world = |_, now| busy(u64::from(now < 7_300 * MS), 7);
     let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::Idle);
+    assert_eq!(reason, Reason::Idle(Source::Stats));
     assert!(over >= 7_300 * MS && over < 7_320 * MS, "{over:?}");
 }
 
@@ -86,7 +86,7 @@ fn between_two_requests_is_not_idle() {
     // Ten short requests a second, none in flight whenever we look, until 6.5 s.
     let world = |_, now: Duration| busy(0, u64::try_from(now.min(6_500 * MS).as_millis() / 100).unwrap());
     let (reason, over, _) = simulate(Plan::new(times(2, 15), None), world);
-    assert_eq!(reason, Reason::Idle);
+    assert_eq!(reason, Reason::Idle(Source::Stats));
     assert!(over >= 7_000 * MS && over < 7_100 * MS, "{over:?}");
 }
 
@@ -113,7 +113,7 @@ fn a_proxy_that_turns_draining_by_itself_is_not_given_the_shortest_time() {
         Seen::Busy { activity, draining: now >= 1_000 * MS }
     };
     let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::Idle);
+    assert_eq!(reason, Reason::Idle(Source::Stats));
     assert!(over < 1_520 * MS, "{over:?}");
 }
 
@@ -135,20 +135,20 @@ fn a_source_that_has_spoken_is_given_up_only_after_three_failures() {
         Source::Stats => Seen::Unreadable,
         _ => panic!("one failure is no reason to leave a source"),
     };
-    assert_eq!(simulate(Plan::new(times(5, 15), None), world).0, Reason::Idle);
+    assert_eq!(simulate(Plan::new(times(5, 15), None), world).0, Reason::Idle(Source::Stats));
     let world = |source, now| match source {
         Source::Stats if now < 6_000 * MS => busy(1, 1),
         Source::Sockets => Seen::Busy { activity: Activity { active: 0, begun: None }, draining: false },
         _ => Seen::Unreadable,
     };
     let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::Idle);
+    assert_eq!(reason, Reason::Idle(Source::Sockets));
     assert!(over < 6_100 * MS, "{over:?}");
 }
 
 #[test]
 fn zero_means_at_once() {
     let (reason, over, _) = simulate(Plan::new(times(0, 15), None), |_, _| busy(0, 7));
-    assert_eq!(reason, Reason::Idle);
+    assert_eq!(reason, Reason::Idle(Source::Stats));
     assert!(over < MS, "{over:?}");
 }
