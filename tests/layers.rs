@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 6] = [
 ];
 
 /// What a pure module would need for a side effect, and where it may be named all the same.
-const EFFECTS: [(&str, &[&str]); 12] = [
+const EFFECTS: [(&str, &[&str]); 13] = [
     ("std::env", &["io/command.rs", "config/mod.rs", "main.rs"]),
     ("std::fs", &["io/"]),
     ("std::process", &["io/process.rs", "main.rs"]),
@@ -24,6 +24,7 @@ const EFFECTS: [(&str, &[&str]); 12] = [
     ("Instant", &["io/", "cmd/"]),
     ("tokio", &["io/", "cmd/"]),
     ("hyper", &["io/http.rs"]),
+    ("httparse", &["io/answer.rs"]),
     ("nix", &["io/"]),
     ("signal_hook", &["io/signals.rs"]),
     ("clap", &["cli.rs", "config/"]),
