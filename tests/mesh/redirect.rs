@@ -5,6 +5,7 @@ use std::process::Command;
 use super::pod::{Families, in_a_pod};
 use crate::support::envoy;
 use crate::support::meshim::Meshim;
+use crate::support::process::Process;
 use crate::support::reply::Reply;
 use crate::support::standin::StandIn;
 
@@ -16,8 +17,7 @@ fn a_proxy_that_only_a_redirect_leads_to_is_found_although_nobody_listens_there(
         proxy.says("/ready", Reply::live());
         let rule = "-t nat -I OUTPUT -d 127.0.0.1 -p tcp --dport 18081 -j REDIRECT --to-ports";
         let port = proxy.port().to_string();
-        let status = Command::new("iptables").args(rule.split(' ')).arg(&port).status();
-        assert!(status.expect("iptables is installed").success());
+        Process::spawn(Command::new("iptables").args(rule.split(' ')).arg(&port)).wait().expect_code(0);
         let run = Meshim::starts(["echo", "started"]).with(["--admin-url=http://127.0.0.1:18081", "--log=debug"]);
         let run = run.spawn();
         run.wait_for_stderr("connection refused");
