@@ -1,6 +1,6 @@
 //! Looks at one readiness endpoint, hundreds of times over one kept-alive connection: what a wait consists of.
 //!
-//! Owns the connection and the cost of a look, a third of what the same request costs through hyper and a runtime.
+//! Owns the connection and the cost of a look, a quarter of what the same request costs through hyper and a runtime.
 //! Each look has one deadline, connecting included, and a bound on what it reads; a stop signal ends it at once. Must
 //! never judge an answer; requests that change something or read much are `io::http`'s.
 
