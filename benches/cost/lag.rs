@@ -2,8 +2,9 @@
 //! what it asks of the proxy.
 //!
 //! The proxy is a stand-in with Istio's two endpoints, because of a real one nobody knows the moment it became ready.
-//! For a third of its start-up nobody listens, then both endpoints say 503, then both say 200. As an Envoy under xDS, it
-//! has its clusters last but one: for the last tenth it says INITIALIZING.
+//! It does what Envoy 1.36 and 1.40 were seen to do under xDS: at first nobody listens; then the admin API says
+//! PRE_INITIALIZING, and INITIALIZING once it has its clusters; and only when it is LIVE do its listeners listen, that of
+//! `/healthz/ready` among them. Here that is a third of the start-up, all but the last tenth, and its end.
 
 #![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here threads wait for start-ups")]
 
@@ -136,19 +137,18 @@ fn wait_for_all(peers: &Peers, bare: f64, start_ups: &[StartUp]) -> Vec<Outcome>
 fn wait_for(peers: &Peers, bare: f64, start_up: StartUp) -> Outcome {
     let (mut admin, mut agent) = (StandIn::late(), StandIn::late());
     admin.says("/ready", Reply::not_ready("PRE_INITIALIZING"));
-    agent.says("/healthz/ready", Reply::plain(503, ""));
+    agent.says("/healthz/ready", Reply::plain(200, ""));
     let began = now();
     let process = Process::spawn(&mut waiting(peers, start_up.contender, &admin, &agent));
     let (listens, has_clusters) = (start_up.takes / 3, start_up.takes / 10 * 9);
     std::thread::sleep(listens);
     admin.open();
-    agent.open();
     std::thread::sleep(has_clusters.saturating_sub(listens));
     admin.says("/ready", Reply::not_ready("INITIALIZING"));
     std::thread::sleep(start_up.takes / 10);
     let ready = now();
     admin.says("/ready", Reply::live());
-    agent.says("/healthz/ready", Reply::plain(200, ""));
+    agent.open();
     let (first_instruction, cpu) = witnessed(process);
     Outcome {
         contender: start_up.contender,

@@ -16,6 +16,11 @@ const AUTHORITY_PAUSE: Duration = Duration::from_millis(500);
 /// It could only be ready if that API belongs to somebody else.
 const SECOND_OPINION_PAUSE: Duration = Duration::from_secs(5);
 
+/// How many times rarer the admin API is looked at while nobody listens at the authority's port: it tells how far the
+/// proxy is, but that port is the first to change. Envoy's listeners listen only once its workers start (envoy:
+/// `ListenerManagerImpl::startWorkers`; measured on 1.36 and 1.40), and seeing that costs the proxy nothing.
+const BESIDE_A_CLOSED_PORT: u32 = 5;
+
 /// Which endpoint to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -74,9 +79,13 @@ impl Look {
         }
     }
 
+    fn pause(&self, distance: Distance) -> Duration {
+        pause(self.at, self.cost, distance)
+    }
+
     /// When the same endpoint is worth the next one.
     fn next(&self, distance: Distance) -> Duration {
-        self.at + pause(self.at, self.cost, distance)
+        self.at + self.pause(distance)
     }
 }
 
@@ -180,9 +189,18 @@ impl Gate {
                 Observation::Ready => Duration::MAX,
                 // Neither changes while the proxy lives.
                 Observation::Locked | Observation::Foreign { .. } => look.at + LONGEST_PAUSE,
+                _ if self.closed_authority().is_some() => {
+                    look.at + (look.pause(look.distance()) * BESIDE_A_CLOSED_PORT).min(LONGEST_PAUSE)
+                }
                 _ => look.next(look.distance()),
             },
         }
+    }
+
+    /// The last look at the authority, where nobody listened at its port.
+    fn closed_authority(&self) -> Option<&Look> {
+        let is_closed = |look: &&Look| look.seen == Observation::Failed(Fault::Refused) && !self.shape.same_server;
+        self.authority.as_ref().filter(is_closed)
     }
 
     /// When the authority is next worth a look.
@@ -196,13 +214,14 @@ impl Gate {
         if self.shape.cheap && self.cheap.is_none() {
             return Duration::MAX;
         }
-        match (self.cheap.as_ref().map(|look| &look.seen), self.live_since) {
+        match (self.cheap.as_ref(), self.live_since) {
             (_, Some(live)) if at <= live => live,
             // LIVE, and the authority still says no: rarer the longer that lasts, each one is a line in a log.
             (_, Some(live)) => next.max(at + (at.saturating_sub(live) / SHARE_OF_PROXY).min(LONGEST_PAUSE)),
-            (Some(Observation::NotReady { .. }), _) if self.shape.same_server => Duration::MAX,
-            (Some(Observation::NotReady { .. }), _) => at + SECOND_OPINION_PAUSE,
+            (Some(Look { seen: Observation::NotReady { .. }, .. }), _) if self.shape.same_server => Duration::MAX,
             (Some(_), _) if last.is_none() => at,
+            (Some(cheap), _) if let Some(closed) = self.closed_authority() => closed.next(cheap.distance()),
+            (Some(Look { seen: Observation::NotReady { .. }, .. }), _) => at + SECOND_OPINION_PAUSE,
             (Some(_), _) => next.max(at + AUTHORITY_PAUSE),
             // Nobody there: the address of the mesh's other versions is asked at once.
             _ if self.current > 0 && !failed => at,

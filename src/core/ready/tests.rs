@@ -108,7 +108,38 @@ fn looks_grow_with_the_logarithm_of_the_wait() {
 fn the_authority_is_left_alone_while_the_admin_api_says_not_live() {
     let (_, _, looks) = simulate(Gate::new(limits(), ISTIO), sidecar(60_000 * MS));
     let bothered = looks.iter().filter(|(target, at)| is_authority(*target) && *at > 300 * MS).count();
-    assert!(bothered <= 12, "{bothered} looks at the authority in a minute");
+    assert!(bothered <= 13, "{bothered} looks at the authority in a minute");
+}
+
+/// As Istio's: the admin API says `word`, and nobody listens at the authority's port until the proxy is ready.
+fn closed_until(ready_at: Duration, before: Observation) -> impl Fn(Target, Duration) -> Observation {
+    move |target, now| match target {
+        _ if now >= ready_at => Observation::Ready,
+        Target::Cheap => before.clone(),
+        Target::Authority(_) => refused(),
+    }
+}
+
+#[test]
+fn a_port_that_opens_is_seen_at_once_and_the_admin_api_is_left_alone_meanwhile() {
+    for start in [500, 4_000, 20_000] {
+        let ready_at = start * MS;
+        for (word, nearest) in
+            [("PRE_INITIALIZING", 13 * MS.max(ready_at / 2_600)), ("INITIALIZING", 5 * MS.max(ready_at / 3_000))]
+        {
+            let (_, over, looks) = simulate(Gate::new(limits(), ISTIO), closed_until(ready_at, says(word)));
+            let lag = over.saturating_sub(ready_at);
+            assert!(lag <= nearest, "{word} for {start} ms: {lag:?}");
+            let (asked, watched) = (count(&looks, |target| !is_authority(target)), count(&looks, is_authority));
+            assert!(asked * 4 < watched, "{word} for {start} ms: {asked} and {watched} looks");
+        }
+    }
+}
+
+#[test]
+fn behind_a_locked_admin_api_a_port_that_opens_is_seen_at_once() {
+    let (_, over, _) = simulate(Gate::new(limits(), ISTIO), closed_until(3_000 * MS, Observation::Locked));
+    assert!(over < 3_006 * MS, "{over:?}");
 }
 
 #[test]
