@@ -23,7 +23,7 @@ def medians():
 
 
 def one_start(figures, way):
-    """What one start costs: milliseconds late, of the pod's own CPU, of the proxy's CPU; lines in the agent's log."""
+    """What one start costs: milliseconds late, of the pod's own CPU, of the proxy's CPU."""
     start = figures["start"]["meshim" if way == "meshim" else "sh + curl"]
     return {
         "later than its proxy": figures["lag_short"][way],
@@ -45,8 +45,6 @@ def table(figures):
     ):
         cells = (f"{starts[way][what] * STARTS / MS_PER_HOUR:,.2f}" for way in WAYS)
         lines.append(f"| {STARTS:,} starts a day, {unit} | " + " | ".join(cells) + " |")
-    cells = (f"{figures['log_lines'][way] * STARTS / 1e6:,.2f} million" for way in WAYS)
-    lines.append(f"| {STARTS:,} starts of 8-20 s, questions to Istio's agents | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

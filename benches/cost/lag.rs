@@ -3,7 +3,7 @@
 //!
 //! The proxy is a stand-in with Istio's two endpoints, because of a real one nobody knows the moment it became ready.
 //! It does what Envoy 1.36 and 1.40 were seen to do under xDS: at first nobody listens; then the admin API says
-//! PRE_INITIALIZING, and INITIALIZING once it has its clusters; and only when it is LIVE do its listeners listen, that of
+//! `PRE_INITIALIZING`, and `INITIALIZING` once it has its clusters; and only when it is LIVE do its listeners listen, that of
 //! `/healthz/ready` among them. Here that is a third of the start-up, all but the last tenth, and its end.
 
 #![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here threads wait for start-ups")]
@@ -87,9 +87,6 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
         row("cpu_long", "the same, start-ups of 8-20 s", "ms", &long, cpu).spread().goal(Goal::median(5.0)),
         requests("requests_short", "requests to the proxy in one start-up of 0.5-4 s", &short),
         requests("requests_long", "the same, start-ups of 8-20 s", &long),
-        row("log_lines", "of these to Istio's agent, which logs each failed one, 8-20 s", "", &long, |outcome| {
-            count(outcome.authority)
-        }),
     ]
 }
 

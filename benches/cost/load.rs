@@ -1,4 +1,5 @@
 //! What waiting costs the proxy: CPU time of a real Envoy that is held before `LIVE`, while nobody, one and ten wait.
+//! As under Istio, the port that says ready is closed until then; it is the one that a shell asks.
 
 #![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here a window of time is measured")]
 
@@ -12,6 +13,7 @@ use super::machine::{cpu_milliseconds, milliseconds, now};
 use super::peers::{Peers, shell_loop};
 use super::support::envoy::{Bootstrap, Envoy};
 use super::support::process::Process;
+use super::support::standin::StandIn;
 use super::support::xds::LateXds;
 
 pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
@@ -19,12 +21,14 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     let envoy = Envoy::start(&Bootstrap::with_admin("127.0.0.1", 0).following(xds.port()));
     let admin = envoy.admin_url();
     xds.wait_until_asked();
+    let closed = StandIn::late();
+    let ready = format!("{}/healthz/ready", closed.url());
     let meshim = || {
         let mut command = Command::new(&peers.meshim);
-        command.args(["wait", "--admin-url", &admin]);
+        command.args(["wait", "--mesh=istio", "--admin-url", &admin, "--ready-url", &ready]);
         command
     };
-    let shell = |pause| shell_loop(pause, &format!("{admin}/ready"), Path::new("/bin/true"));
+    let shell = |pause| shell_loop(pause, &ready, Path::new("/bin/true"));
     let window = plan.choose(Duration::from_secs(10), Duration::from_secs(2));
     let (mut idle, mut one, mut ten, mut shells, mut hasty) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());

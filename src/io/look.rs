@@ -4,7 +4,6 @@
 //! Each look has one deadline, connecting included, and a bound on what it reads; a stop signal ends it at once. Must
 //! never judge an answer; requests that change something or read much are `io::http`'s.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use crate::core::envoy::{Answer, Fault};
 use crate::core::signal::Signal;
 use crate::io::answer::{self, ROOM};
 use crate::io::signals::{StopSignals, Woken};
-use crate::io::sock_diag::{self, Kernel};
+use crate::io::sock_diag::{self, Question};
 
 /// For how long the kernel's word is taken that nobody listens. What redirects connections on their way (iptables,
 /// eBPF) is not asked there, so that now and then it is tried.
@@ -44,8 +43,8 @@ pub struct Looker {
 #[derive(Debug)]
 struct Refused {
     tried: Instant,
-    /// Whom to ask whether somebody does by now; `None` where that cannot be told.
-    kernel: Option<Kernel>,
+    /// Does somebody by now? `None` where the kernel cannot tell.
+    question: Option<Question>,
 }
 
 /// Why a look came to nothing.
@@ -94,8 +93,9 @@ impl Looker {
             Some(exchanged) => exchanged,
         };
         if matches!(exchanged, Err(Unseen::Fault(Fault::Refused))) {
-            let kernel = self.refused.take().map_or_else(|| kernel_for(&self.address), |refused| refused.kernel);
-            self.refused = Some(Refused { tried: Instant::now(), kernel });
+            let question =
+                self.refused.take().map_or_else(|| question_about(&self.address), |refused| refused.question);
+            self.refused = Some(Refused { tried: Instant::now(), question });
         }
         let (answer, connection) = exchanged?;
         self.refused = None;
@@ -105,17 +105,20 @@ impl Looker {
 
     /// Is it certain, without connecting, that nobody listens yet? That costs a tenth of a connection refused.
     fn is_still_refused(&mut self) -> bool {
-        let Some(Refused { tried, kernel: Some(kernel) }) = &mut self.refused else { return false };
-        let listens = |address: &SocketAddr| kernel.is_listened_at(*address).unwrap_or(true);
-        tried.elapsed() < BELIEVED && !self.address.socket_addresses().iter().any(listens)
+        let Some(Refused { tried, question }) = &mut self.refused else { return false };
+        let answer = question.as_mut().filter(|_| tried.elapsed() < BELIEVED).map(Question::ask);
+        if matches!(answer, Some(Err(_))) {
+            *question = None;
+        }
+        matches!(answer, Some(Ok(false)))
     }
 }
 
 /// The kernel knows who listens here, and not who does in other places.
-fn kernel_for(address: &Address) -> Option<Kernel> {
+fn question_about(address: &Address) -> Option<Question> {
     let is_ours = address.port().is_some() && address.is_local();
     // A kernel without `tcp_diag` answers as if nobody listened; asked for all of them, it tells.
-    if is_ours && sock_diag::listening().is_ok() { Kernel::reached().ok() } else { None }
+    if is_ours && sock_diag::listening().is_ok() { Question::about(&address.socket_addresses()).ok() } else { None }
 }
 
 /// One request and its answer.

@@ -63,31 +63,40 @@ pub fn v6only() -> std::io::Result<Vec<(u64, bool)>> {
     Ok(found)
 }
 
-/// Somebody to ask again and again.
+/// The question whether somebody listens at any of some addresses, to be asked again and again.
 #[derive(Debug)]
-pub struct Kernel(File);
+pub struct Question {
+    kernel: File,
+    /// One message for each address.
+    messages: Vec<u8>,
+    answers: usize,
+}
 
-impl Kernel {
-    /// A connection to it.
+impl Question {
+    /// Prepares it.
     ///
     /// # Errors
     /// The system's: no such protocol, not permitted.
-    pub fn reached() -> std::io::Result<Self> {
-        connected().map(Self)
+    pub fn about(addresses: &[SocketAddr]) -> std::io::Result<Self> {
+        let messages = addresses.iter().flat_map(|address| question(*address)).collect();
+        Ok(Self { kernel: connected()?, messages, answers: addresses.len() })
     }
 
-    /// Would a connection to `address` on loopback find a listening socket? Two system calls.
+    /// Would a connection from loopback to one of them find a listening socket? One system call, and one for each answer.
     ///
     /// # Errors
     /// The system's. A kernel without `tcp_diag` says that nobody listens: [`listening`] tells.
-    pub fn is_listened_at(&mut self, address: SocketAddr) -> std::io::Result<bool> {
-        self.0.write_all(&question(address))?;
+    pub fn ask(&mut self) -> std::io::Result<bool> {
+        self.kernel.write_all(&self.messages)?;
         let (mut buffer, mut found) = ([0; 512], false);
-        let length = self.0.read(&mut buffer)?;
-        match messages(&buffer[..length], &mut |_| found = true) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-            answer => answer.map(|_| found),
+        for _ in 0..self.answers {
+            let length = self.kernel.read(&mut buffer)?;
+            match messages(&buffer[..length], &mut |_| found = true) {
+                Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
+                _ => {}
+            }
         }
+        Ok(found)
     }
 }
 
@@ -237,7 +246,6 @@ mod tests {
 
     #[test]
     fn the_kernel_tells_where_a_connection_would_find_somebody() {
-        let mut kernel = Kernel::reached().unwrap();
         let bound = |address: &str| std::net::TcpListener::bind(address).unwrap();
         let table = [
             ("127.0.0.1:0", true, false),
@@ -249,9 +257,17 @@ mod tests {
         for (address, v4, v6) in table {
             let listener = bound(address);
             let port = listener.local_addr().unwrap().port();
-            let mut ask = || {
-                let mut at = |ip: &str| kernel.is_listened_at((ip.parse::<IpAddr>().unwrap(), port).into()).unwrap();
-                (at("127.0.0.1"), at("::1"))
+            let at = |ips: &[&str]| {
+                let addresses: Vec<SocketAddr> =
+                    ips.iter().map(|ip| (ip.parse::<IpAddr>().unwrap(), port).into()).collect();
+                let mut question = Question::about(&addresses).unwrap();
+                let answer = question.ask().unwrap();
+                assert_eq!(question.ask().unwrap(), answer, "asked again");
+                answer
+            };
+            let ask = || {
+                assert_eq!(at(&["127.0.0.1", "::1"]), at(&["127.0.0.1"]) || at(&["::1"]));
+                (at(&["127.0.0.1"]), at(&["::1"]))
             };
             assert_eq!(ask(), (v4, v6), "{address}");
             drop(listener);
