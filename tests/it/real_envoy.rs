@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::load::{Application, free_port, inbound_listener};
 use crate::support::directory::Directory;
-use crate::support::envoy::{self, Bootstrap, Envoy};
+use crate::support::envoy::{self, Bootstrap, Envoy, cluster_to};
 use crate::support::meshim::Meshim;
 use crate::support::namespace::inside;
 use crate::support::shared::poll;
@@ -22,6 +23,31 @@ fn an_envoy_whose_control_plane_is_late_is_followed_until_it_is_live() {
     xds.release_listeners();
     let ended = run.wait().expect_code(0).expect_stderr(&["the proxy is ready mesh=envoy"]);
     assert_eq!(ended.stdout, "started\n");
+}
+
+/// Why the port of Istio's authority is watched, and not only the admin API: it is the first to change.
+#[test]
+fn the_port_of_a_listener_is_closed_until_envoy_is_live_and_that_is_what_is_waited_for() {
+    let (xds, application, port) = (LateXds::new(), Application::start(), free_port());
+    let bootstrap = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", application.port()));
+    let envoy = Envoy::start(&bootstrap.listener(inbound_listener(port)).following(xds.port()));
+    let ready = format!("http://127.0.0.1:{port}/healthz/ready");
+    let run = Meshim::starts(["echo", "started"]).with(["--mesh=istio", "--admin-url", &envoy.admin_url()]);
+    let run = run.with(["--ready-url", &ready, "--log=debug"]).spawn();
+    let is_open = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    xds.wait_until_asked();
+    run.wait_for_stderr("503 PRE_INITIALIZING");
+    assert!(!is_open());
+    xds.release_clusters();
+    run.wait_for_stderr("503 INITIALIZING");
+    assert!(!is_open() && !run.has_ended());
+    xds.release_listeners();
+    let ended = run.wait().expect_code(0);
+    assert_eq!(ended.stdout, "started\n");
+    assert!(is_open());
+    // Most looks were at the closed port.
+    let looks = |what: &str| ended.stderr.lines().filter(|line| line.contains("looked") && line.contains(what)).count();
+    assert!(looks("connection refused") > looks("INITIALIZING"), "{ended:?}");
 }
 
 #[test]

@@ -139,15 +139,15 @@ fn the_agent_is_asked_at_most_twice_a_second_while_the_admin_api_does_not_say_li
 fn the_agent_is_left_alone_while_envoy_initializes_and_asked_at_once_when_it_is_live() {
     let (admin, agent) = (StandIn::new(), StandIn::new());
     admin.says("/ready", Reply::not_ready("PRE_INITIALIZING"));
-    agent.says("/healthz/ready", Reply::plain(200, ""));
+    agent.script("/healthz/ready", [Reply::plain(503, ""), Reply::plain(200, "")]);
     let ready = format!("{}/healthz/ready", agent.url());
     let options = ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready];
     let run = Meshim::starts(["true"]).with(options).spawn();
     admin.wait_for_requests("/ready", 30);
-    assert_eq!(agent.count("/healthz/ready"), 0);
+    assert_eq!(agent.count("/healthz/ready"), 1, "once, to know whether it is there");
     admin.says("/ready", Reply::live());
     run.wait().expect_code(0);
-    assert_eq!(agent.count("/healthz/ready"), 1);
+    assert_eq!(agent.count("/healthz/ready"), 2);
 }
 
 #[test]
