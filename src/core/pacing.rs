@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-/// The shortest pause between two looks: a twentieth of what a start of 100 ms takes.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// The shortest pause between two looks: what looks that cost the proxy 0.2 ms allow, and a waiter's own CPU.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(4);
 
 /// The longest pause between two looks.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pauses grow with the wait, so that waiting adds at most about this fraction to the proxy's own start time.
-const SHARE_OF_WAIT: u32 = 500;
+const SHARE_OF_WAIT: u32 = 600;
 
 /// Looking never takes more than a twentieth (5%) of the proxy's main thread.
 pub(super) const SHARE_OF_PROXY: u32 = 20;
@@ -31,12 +31,13 @@ impl Distance {
     const fn factor(self) -> u32 {
         match self {
             Self::Near => 1,
-            Self::Far => 4,
+            Self::Far => 5,
         }
     }
 }
 
-/// The pause before the next look, `elapsed` into the wait, when a look costs the proxy `cost` and the last told this `distance`.
+/// The pause before the next look, `elapsed` into the wait, when a look costs the proxy `cost` and the last one told
+/// this `distance`.
 #[must_use]
 pub fn pause(elapsed: Duration, cost: Duration, distance: Distance) -> Duration {
     let by_wait = SHORTEST_PAUSE.max(elapsed / SHARE_OF_WAIT) * distance.factor();
@@ -118,12 +119,12 @@ mod tests {
 
     #[test]
     fn the_pause_follows_the_wait_and_the_proxys_own_cost() {
-        let table = [(0, 0, 5), (2_500, 0, 5), (10_000, 0, 20), (600_000, 0, 1_000), (0, 1, 20), (0, 1_000, 1_000)];
+        let table = [(0, 0, 4), (2_400, 0, 4), (12_000, 0, 20), (600_000, 0, 1_000), (0, 1, 20), (0, 1_000, 1_000)];
         for (elapsed, took, expected) in table {
             assert_eq!(pause(elapsed * MS, took * MS, Distance::Near), expected * MS, "{elapsed} {took}");
         }
         assert_eq!(pause(Duration::ZERO, Duration::ZERO, Distance::Far), 20 * MS);
-        assert_eq!(pause(10_000 * MS, Duration::ZERO, Distance::Far), 80 * MS);
+        assert_eq!(pause(12_000 * MS, Duration::ZERO, Distance::Far), 100 * MS);
         assert_eq!(pause(600_000 * MS, Duration::ZERO, Distance::Far), 1_000 * MS);
     }
 

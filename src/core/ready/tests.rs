@@ -65,13 +65,13 @@ fn sidecar(ready_at: Duration) -> impl Fn(Target, Duration) -> Observation {
 }
 
 #[test]
-fn readiness_is_seen_within_a_500th_of_the_wait() {
+fn readiness_is_seen_within_a_600th_of_the_wait() {
     for start in [310, 500, 1_000, 4_000, 20_000, 100_000] {
         let ready_at = start * MS;
         let (verdict, over, _) = simulate(Gate::new(limits(), ISTIO), sidecar(ready_at));
         assert_eq!(verdict, Verdict::Ready);
         let lag = over.saturating_sub(ready_at);
-        assert!(lag <= 6 * MS.max(ready_at / 2_500), "{start} ms: {lag:?}");
+        assert!(lag <= 5 * MS.max(ready_at / 3_000), "{start} ms: {lag:?}");
     }
 }
 
@@ -83,11 +83,11 @@ fn a_proxy_that_is_far_from_ready_is_looked_at_more_rarely() {
     };
     let (near, far, absent) =
         (looks_in_a_second(not_ready()), looks_in_a_second(says("PRE_INITIALIZING")), looks_in_a_second(refused()));
-    assert!(near > 190 && (45..=51).contains(&far) && (45..=51).contains(&absent), "{near} {far} {absent}");
+    assert!(near > 240 && (45..=51).contains(&far) && (45..=51).contains(&absent), "{near} {far} {absent}");
 }
 
 #[test]
-fn a_proxy_that_is_ready_as_soon_as_it_listens_is_seen_within_a_125th() {
+fn a_proxy_that_is_ready_as_soon_as_it_listens_is_seen_within_a_120th() {
     for start in [10, 500, 20_000] {
         let ready_at = start * MS;
         let world = |_, now| if now >= ready_at { Observation::Ready } else { refused() };
@@ -101,7 +101,7 @@ fn a_proxy_that_is_ready_as_soon_as_it_listens_is_seen_within_a_125th() {
 fn looks_grow_with_the_logarithm_of_the_wait() {
     let looks = |ready_at| simulate(Gate::new(limits(), ISTIO), sidecar(ready_at)).2.len();
     let (short, long) = (looks(10_000 * MS), looks(100_000 * MS));
-    assert!(long - short < 1_300, "{short} looks in 10 s, {long} in 100 s");
+    assert!(long - short < 1_500, "{short} looks in 10 s, {long} in 100 s");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_port_that_opens_is_seen_at_once_and_the_admin_api_is_left_alone_meanwhile()
     for start in [500, 4_000, 20_000] {
         let ready_at = start * MS;
         for (word, nearest) in
-            [("PRE_INITIALIZING", 21 * MS.max(ready_at / 2_500)), ("INITIALIZING", 6 * MS.max(ready_at / 2_500))]
+            [("PRE_INITIALIZING", 21 * MS.max(ready_at / 2_500)), ("INITIALIZING", 5 * MS.max(ready_at / 3_000))]
         {
             let (_, over, looks) = simulate(Gate::new(limits(), ISTIO), closed_until(ready_at, says(word)));
             let lag = over.saturating_sub(ready_at);
@@ -139,7 +139,7 @@ fn a_port_that_opens_is_seen_at_once_and_the_admin_api_is_left_alone_meanwhile()
 #[test]
 fn behind_a_locked_admin_api_a_port_that_opens_is_seen_at_once() {
     let (_, over, _) = simulate(Gate::new(limits(), ISTIO), closed_until(3_000 * MS, Observation::Locked));
-    assert!(over < 3_007 * MS, "{over:?}");
+    assert!(over < 3_006 * MS, "{over:?}");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn one_slow_answer_does_not_lengthen_the_pause_and_slow_answers_do() {
         rests.push(until.saturating_sub(now));
         now = until;
     }
-    assert!(rests[..4].iter().all(|rest| *rest == 5 * MS), "{rests:?}");
+    assert!(rests[..4].iter().all(|rest| *rest == 4 * MS), "{rests:?}");
     assert!(rests[9] > 100 * MS, "{rests:?}");
 }
 
