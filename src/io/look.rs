@@ -103,7 +103,7 @@ impl Looker {
         Ok(answer)
     }
 
-    /// Is it certain, without connecting, that nobody listens yet? That costs a tenth of a connection refused.
+    /// Is it certain, without connecting, that nobody listens yet? That costs a sixth of a connection refused.
     fn is_still_refused(&mut self) -> bool {
         let Some(Refused { tried, question }) = &mut self.refused else { return false };
         let answer = question.as_mut().filter(|_| tried.elapsed() < BELIEVED).map(Question::ask);
