@@ -206,7 +206,11 @@ impl Waiter<'_> {
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
-                let hints = Hints { unready: unready_targets(proxy, self.stop), other_mesh: other_than(proxy.mesh) };
+                // Whoever has not answered a look will not answer this, and only draw out the wait.
+                let (cheap, authority, _) = gate.last_seen();
+                let speaks = cheap.or(authority).is_some_and(Observation::speaks);
+                let unready = if speaks { unready_targets(proxy, self.stop) } else { Vec::new() };
+                let hints = Hints { unready, other_mesh: other_than(proxy.mesh) };
                 let why = explain(proxy, gate, &hints);
                 let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
                 Some(Waited::TimedOut(sentence))

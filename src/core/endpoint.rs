@@ -7,6 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+/// `sun_path` in bytes, without the zero at its end (`unix(7)`).
+const LONGEST_SOCKET_PATH: usize = 107;
+
 /// One HTTP resource: `http://127.0.0.1:15000/ready`, or `unix:/run/admin.sock:/ready` behind a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -60,6 +63,11 @@ pub enum BadEndpoint {
     /// Spaces, control characters, non-ASCII or a fragment in the path.
     #[error("`{0}` has a character in its path that no request line can carry; percent-encode it")]
     Path(String),
+    /// Longer than a Unix socket's address has room for.
+    #[error(
+        "`{0}` has a path of more than 107 bytes, which no Unix socket can have; use a shorter one, or a link to it"
+    )]
+    LongSocket(String),
     /// Empty or relative socket path.
     #[error("`{0}` names no absolute socket path; write unix:/path/admin.sock")]
     Socket(String),
@@ -152,6 +160,9 @@ fn parse_unix(text: &str, rest: &str) -> Result<Endpoint, BadEndpoint> {
     };
     if !socket.starts_with('/') || socket.len() < 2 {
         return Err(BadEndpoint::Socket(text.to_owned()));
+    }
+    if socket.len() > LONGEST_SOCKET_PATH {
+        return Err(BadEndpoint::LongSocket(text.to_owned()));
     }
     checked(text, Address::Unix(PathBuf::from(socket)), path)
 }
@@ -271,6 +282,13 @@ mod tests {
         for (text, error) in table {
             assert_eq!(text.parse::<Endpoint>(), Err(error(text.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn a_socket_path_has_107_bytes_at_most() {
+        let path = |length: usize| format!("unix:/{}", "a".repeat(length - 1)).parse::<Endpoint>();
+        assert!(path(107).is_ok());
+        assert!(matches!(path(108), Err(BadEndpoint::LongSocket(_))));
     }
 
     #[test]

@@ -174,7 +174,8 @@ impl Gate {
         match self.authority.as_ref().map(|look| &look.seen) {
             Some(Observation::Ready) => Some(Verdict::Ready),
             Some(Observation::Foreign { .. }) if self.shape.guessed && !cheap_speaks => Some(Verdict::Unconfirmed),
-            _ => self.limits.verdict(now, self.anybody),
+            // Nobody is absent who has not been looked for.
+            _ => self.limits.verdict(now, self.anybody || self.looks == 0),
         }
     }
 

@@ -10,6 +10,8 @@ use crate::core::envoy::{Answer, Fault};
 /// How much of an answer is looked at, head and body: Envoy's `/ready` says 253 bytes in all.
 pub const ROOM: usize = 16 * 1024;
 
+const TOO_EARLY: &str = "connection closed before the answer was complete";
+
 /// More than this many lines of a head are no readiness endpoint's.
 const MOST_HEADERS: usize = 64;
 
@@ -26,23 +28,34 @@ pub struct Whole {
 ///
 /// # Errors
 /// [`Fault::Broken`]: they are no HTTP/1.1, or end too early, or their head is longer than [`ROOM`].
-pub fn read(bytes: &[u8], closed: bool) -> Result<Option<Whole>, Fault> {
+pub fn read(mut bytes: &[u8], closed: bool) -> Result<Option<Whole>, Fault> {
     let is_full = bytes.len() >= ROOM;
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
-    let mut head = Response::new(&mut headers);
-    let Status::Complete(start) = head.parse(bytes).map_err(|error| broken(error.to_string()))? else {
-        return match (closed, is_full) {
-            (true, _) => Err(broken("connection closed before the answer was complete")),
-            (_, true) => Err(broken(format!("its head is longer than {} KiB", ROOM / 1024))),
-            _ => Ok(None),
+    loop {
+        let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+        let mut head = Response::new(&mut headers);
+        let Status::Complete(start) = head.parse(bytes).map_err(|error| broken(error.to_string()))? else {
+            return match (closed, is_full) {
+                (true, _) => Err(broken(TOO_EARLY)),
+                (_, true) => Err(broken(format!("its head is longer than {} KiB", ROOM / 1024))),
+                _ => Ok(None),
+            };
         };
-    };
+        bytes = &bytes[start..];
+        // Nobody has asked for an interim answer; the real one follows it (RFC 9110, section 15.2).
+        if !matches!(head.code, Some(100..=199)) {
+            return whole(&head, bytes, closed, is_full);
+        }
+    }
+}
+
+/// The answer with this head, if `bytes` are all of its body, or as much as there is room for.
+fn whole(head: &Response<'_, '_>, bytes: &[u8], closed: bool, is_full: bool) -> Result<Option<Whole>, Fault> {
     let status = head.code.unwrap_or_default();
     let framing = Framing::of(status, head.headers)?;
-    let body = framing.read(&bytes[start..])?;
+    let body = framing.read(bytes)?;
     let is_complete = body.rest.is_some() || (closed && framing == Framing::UntilClosed);
     if !is_complete && !is_full {
-        return if closed { Err(broken("connection closed before the answer was complete")) } else { Ok(None) };
+        return if closed { Err(broken(TOO_EARLY)) } else { Ok(None) };
     }
     let is_last = header(head.headers, "connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
     // What nobody asked for behind the answer would be taken for the next one.
@@ -71,7 +84,7 @@ struct Body {
 
 impl Framing {
     fn of(status: u16, headers: &[Header<'_>]) -> Result<Self, Fault> {
-        if status < 200 || status == 204 || status == 304 {
+        if status == 204 || status == 304 {
             return Ok(Self::Length(0));
         }
         if let Some(encoding) = header(headers, "transfer-encoding") {
@@ -166,6 +179,8 @@ mod tests {
         let table = [
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false, Some(whole(200, "", true))),
             ("HTTP/1.1 204 No Content\r\n\r\n", false, Some(whole(204, "", true))),
+            ("HTTP/1.1 100 Continue\r\n\r\n", false, None),
+            ("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 204 N\r\n\r\n", false, Some(whole(204, "", true))),
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 200", false, Some(whole(200, "", false))),
             (
                 "HTTP/1.1 200 OK\r\nConnection: Close\r\ncontent-length: 2\r\n\r\nok",
@@ -195,6 +210,7 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_broken() {
         let endless_head = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(ROOM));
+        let only_interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(ROOM / 25 + 1);
         for text in [
             "\x16\x03\x01\x02",
             "SSH-2.0-OpenSSH\r\n",
@@ -204,6 +220,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxx\r\n",
             &endless_head,
+            &only_interim,
         ] {
             assert!(matches!(read(text.as_bytes(), false), Err(Fault::Broken(_))), "{text:?}");
         }

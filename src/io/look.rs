@@ -215,7 +215,8 @@ fn unconnected(error: Errno) -> Fault {
     match error {
         // A pod without IPv6 has no ::1: nobody listens there either.
         Errno::ECONNREFUSED | Errno::ENOENT | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT => Fault::Refused,
-        Errno::ETIMEDOUT => Fault::Silent,
+        // Where a Unix socket's backlog is full, its server has not come to accept anybody for a while.
+        Errno::ETIMEDOUT | Errno::EAGAIN => Fault::Silent,
         error => Fault::Unreachable(std::io::Error::from(error).to_string()),
     }
 }

@@ -222,6 +222,13 @@ fn absence_counts_only_while_nobody_has_shown_up() {
 }
 
 #[test]
+fn absence_at_once_still_takes_a_look() {
+    let limits = Limits { absent_after: Some(Duration::ZERO), ..limits() };
+    assert_eq!(simulate(Gate::new(limits, ALONE), |_, _| refused()).0, Verdict::Absent);
+    assert_eq!(simulate(Gate::new(limits, ALONE), |_, _| Observation::Ready).0, Verdict::Ready);
+}
+
+#[test]
 fn a_guess_is_given_up_when_somebody_else_answers_and_a_given_mesh_is_not() {
     let guessed = Shape { guessed: true, ..ALONE };
     assert_eq!(simulate(Gate::new(limits(), guessed), |_, _| foreign()).0, Verdict::Unconfirmed);
