@@ -50,6 +50,16 @@ fn every_fault_ends_in_124_with_what_was_seen_and_what_to_do() {
 }
 
 #[test]
+fn whoever_has_not_answered_is_not_asked_what_it_waits_for() {
+    for (reply, asked) in [(Reply::Silence, 0), (Reply::not_ready("INITIALIZING"), 1)] {
+        let proxy = StandIn::new();
+        proxy.says("/ready", reply);
+        waiting_for(&proxy, "--timeout=400ms").wait().expect_code(124);
+        assert_eq!(proxy.count("/init_dump"), asked);
+    }
+}
+
+#[test]
 fn after_every_fault_a_ready_proxy_is_still_seen() {
     let runs = table().into_iter().map(|(reply, ..)| {
         let proxy = StandIn::new();
