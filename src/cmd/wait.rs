@@ -192,14 +192,14 @@ impl Waiter<'_> {
                         tracing::warn!("not ready after {}: {}", Spoken(now), explain(proxy, &gate, &Hints::default()));
                     }
                 }
-                Next::Over(verdict) => return Ok(self.over(verdict, proxy, &gate)),
+                Next::Over(verdict) => return self.over(verdict, proxy, &gate),
             }
         }
     }
 
-    fn over(&mut self, verdict: Verdict, proxy: &Proxy, gate: &Gate) -> Option<Waited> {
+    fn over(&mut self, verdict: Verdict, proxy: &Proxy, gate: &Gate) -> Result<Option<Waited>, Failure> {
         let now = self.now();
-        match verdict {
+        Ok(match verdict {
             Verdict::Ready => {
                 tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = gate.looks(), "the proxy is ready");
                 Some(Waited::Ready)
@@ -209,20 +209,21 @@ impl Waiter<'_> {
                 // Whoever has not answered a look will not answer this, and only draw out the wait.
                 let (cheap, authority, _) = gate.last_seen();
                 let speaks = cheap.or(authority).is_some_and(Observation::speaks);
-                let unready = if speaks { unready_targets(proxy, self.stop) } else { Vec::new() };
+                let unready = if speaks { unready_targets(proxy, self.stop) } else { Ok(Vec::new()) };
+                let unready = unready.map_err(|signal| self.stopped(signal, Some((proxy, gate))))?;
                 let hints = Hints { unready, other_mesh: other_than(proxy.mesh) };
                 let why = explain(proxy, gate, &hints);
                 let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
                 Some(Waited::TimedOut(sentence))
             }
             Verdict::Unconfirmed => {
-                let seen = gate.last_seen().1.cloned()?;
+                let Some(seen) = gate.last_seen().1.cloned() else { return Ok(None) };
                 let url = proxy.endpoint(Target::Authority(0)).0;
                 tracing::warn!("{url} answers {seen}: that is not the {} proxy, looking for another", proxy.mesh);
                 self.strangers.push((proxy.mesh, seen));
                 None
             }
-        }
+        })
     }
 
     fn rest(&mut self, until: Duration, watched: Option<(&Proxy, &Gate)>) -> Result<(), Failure> {
@@ -313,10 +314,9 @@ fn read(endpoint: &Endpoint, until: Instant, stop: &mut StopSignals) -> Result<R
 }
 
 /// What Envoy's init manager waits for, where there is an Envoy to ask.
-fn unready_targets(proxy: &Proxy, stop: &mut StopSignals) -> Vec<String> {
-    let Some(admin) = &proxy.admin else { return Vec::new() };
-    match read(&admin.at("/init_dump"), Instant::now() + INIT_DUMP_TIMEOUT, stop) {
-        Ok(Ok(answer)) if answer.status == 200 => envoy::unready_targets(&answer.body),
-        _ => Vec::new(),
-    }
+fn unready_targets(proxy: &Proxy, stop: &mut StopSignals) -> Result<Vec<String>, Signal> {
+    let Some(admin) = &proxy.admin else { return Ok(Vec::new()) };
+    let answer = read(&admin.at("/init_dump"), Instant::now() + INIT_DUMP_TIMEOUT, stop)?;
+    let answer = answer.ok().filter(|answer| answer.status == 200);
+    Ok(answer.map_or_else(Vec::new, |answer| envoy::unready_targets(&answer.body)))
 }

@@ -137,6 +137,12 @@ fn state_of(body: &[u8]) -> Observation {
     }
 }
 
+/// What a server calls itself, as far as that can stand in a log line.
+#[must_use]
+pub fn server_name(header: &[u8]) -> String {
+    printable(header, 40)
+}
+
 /// The first line of a body as far as it can stand in a log line.
 fn first_words(body: &[u8]) -> String {
     printable(body, 60)

@@ -5,7 +5,7 @@
 
 use httparse::{EMPTY_HEADER, Header, Response, Status, parse_chunk_size};
 
-use crate::core::envoy::{Answer, Fault};
+use crate::core::envoy::{Answer, Fault, server_name};
 
 /// How much of an answer is looked at, head and body: Envoy's `/ready` says 253 bytes in all.
 pub const ROOM: usize = 16 * 1024;
@@ -60,10 +60,7 @@ fn whole(head: &Response<'_, '_>, bytes: &[u8], closed: bool, is_full: bool) -> 
     let is_last = header(head.headers, "connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
     // What nobody asked for behind the answer would be taken for the next one.
     let is_kept_alive = head.version == Some(1) && !is_last && body.rest == Some(0);
-    let server = header(head.headers, "server").map(|name| {
-        let printable = name.iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ');
-        printable.take(40).map(|byte| char::from(*byte)).collect()
-    });
+    let server = header(head.headers, "server").map(server_name);
     Ok(Some(Whole { answer: Answer { status, server, body: body.bytes }, is_kept_alive }))
 }
 
@@ -230,6 +227,6 @@ mod tests {
     fn the_servers_name_is_printable_and_short() {
         let text = format!("HTTP/1.1 404 No\r\nServer: nginx\u{7f}/{}\r\ncontent-length: 0\r\n\r\n", "1".repeat(99));
         let whole = read(text.replace('\u{7f}', "\u{80}").as_bytes(), false).unwrap().unwrap();
-        assert_eq!(whole.answer.server, Some(format!("nginx/{}", "1".repeat(34))));
+        assert_eq!(whole.answer.server, Some(format!("nginx  /{}", "1".repeat(32))));
     }
 }

@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::endpoint::Address;
-use crate::core::envoy::{Answer, Fault};
+use crate::core::envoy::{Answer, Fault, server_name};
 
 /// What an answer's head may take: Envoy's own limit is 60 KiB.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -133,10 +133,7 @@ async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
 
 async fn read(response: Response<Incoming>) -> Result<Answer, Fault> {
     let status = response.status().as_u16();
-    let server = response.headers().get(SERVER).map(|name| {
-        let printable = name.as_bytes().iter().filter(|byte| byte.is_ascii_graphic() || **byte == b' ');
-        printable.take(40).map(|byte| char::from(*byte)).collect()
-    });
+    let server = response.headers().get(SERVER).map(|name| server_name(name.as_bytes()));
     let mut incoming = response.into_body();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {

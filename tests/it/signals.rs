@@ -89,3 +89,14 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let mask = ended.stdout.strip_prefix("SigIgn:\t").map(|mask| u64::from_str_radix(mask.trim(), 16));
     assert!(mask.is_some_and(|mask| mask.is_ok_and(|mask| mask & 1 == 1)), "{ended:#?}");
 }
+
+#[test]
+fn a_stop_signal_while_envoy_is_asked_what_it_waits_for_is_not_lost_where_a_timeout_starts_the_application() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING")).says("/init_dump", Reply::Silence);
+    let options = ["--admin-url", &proxy.url(), "--timeout=200ms", "--on-timeout=start"];
+    let run = Meshim::starts(["echo", "started"]).with(options).spawn();
+    proxy.wait_for_requests("/init_dump", 1);
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.wait().expect_code(143).stdout, "");
+}
