@@ -1,9 +1,13 @@
 //! The application of the images and manifests: a server, or a job, that knows nothing of meshes.
 //!
-//! `hello-server [ADDR:PORT]` answers every request, `/healthz` too, until SIGTERM; 0.0.0.0:8080 without an address.
-//! `hello-server --fetch ADDR:PORT` asks once and ends, as a Job does: with 0 after an answer, else with 1.
+//! `hello-server [ADDR:PORT]` answers every request, `/healthz` too, until SIGTERM; 0.0.0.0:8080
+//! without an address. `hello-server --fetch ADDR:PORT` asks once and ends, as a Job does: with 0
+//! after an answer, else with 1.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are meshim's; the application may have threads")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are meshim's; the application may have threads"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

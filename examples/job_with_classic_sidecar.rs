@@ -1,8 +1,13 @@
-//! A Job whose pod completes although its sidecar would run for ever: `cargo run --example job_with_classic_sidecar`.
+//! A Job whose pod completes although its sidecar would run for ever: `cargo run --example
+//! job_with_classic_sidecar`.
 //!
 //! In the pod: `command: [meshim, --quit=always, --, my-job]`. The exit code stays the job's own.
 
-#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "an example waits for what it started, and talks")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "an example waits for what it started, and talks"
+)]
 
 mod stand_in;
 
@@ -16,7 +21,11 @@ fn main() -> std::io::Result<()> {
         let status = Command::new(meshim())
             .args(["--admin-url", sidecar.url(), "--quit=always", "--", "sh", "-c", job])
             .status()?;
-        println!("the job's exit code: {:?}; has the sidecar ended: {}", status.code(), sidecar.has_ended());
+        println!(
+            "the job's exit code: {:?}; has the sidecar ended: {}",
+            status.code(),
+            sidecar.has_ended()
+        );
         assert_eq!((status.code(), sidecar.has_ended()), (Some(code), true));
     }
     Ok(())

@@ -1,9 +1,15 @@
-//! The same server, exec'd, and drained by a preStop hook: `cargo run --example server_drained_by_prestop`.
+//! The same server, exec'd, and drained by a preStop hook: `cargo run --example
+//! server_drained_by_prestop`.
 //!
-//! In the pod: `command: [meshim, --, my-server]` and `lifecycle: {preStop: {exec: {command: [meshim, drain]}}}`. The
-//! kubelet sends SIGTERM when the hook returns, so nothing of meshim needs to stay beside the server.
+//! In the pod: `command: [meshim, --, my-server]` and `lifecycle: {preStop: {exec: {command:
+//! [meshim, drain]}}}`. The kubelet sends SIGTERM when the hook returns, so nothing of meshim needs
+//! to stay beside the server.
 
-#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "an example waits for what it started, and talks")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "an example waits for what it started, and talks"
+)]
 
 mod stand_in;
 
@@ -17,11 +23,14 @@ fn main() -> std::io::Result<()> {
     let sidecar = Sidecar::start()?;
     sidecar.set_in_flight(2);
     let mut command = Command::new(meshim());
-    let (mut server, mut stdout) = start(command.args(["--admin-url", sidecar.url(), "--", "sh", "-c", SERVER]))?;
+    let (mut server, mut stdout) =
+        start(command.args(["--admin-url", sidecar.url(), "--", "sh", "-c", SERVER]))?;
     wait_for(&mut stdout, "serving");
 
     println!("kubelet: preStop");
-    let mut hook = Command::new(meshim()).args(["drain", "--admin-url", sidecar.url(), "--drain-min=300ms"]).spawn()?;
+    let mut hook = Command::new(meshim())
+        .args(["drain", "--admin-url", sidecar.url(), "--drain-min=300ms"])
+        .spawn()?;
     while !sidecar.is_draining() {
         std::thread::yield_now();
     }

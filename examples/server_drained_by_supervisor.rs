@@ -1,9 +1,14 @@
-//! A server that the supervisor drains on SIGTERM: `cargo run --example server_drained_by_supervisor`.
+//! A server that the supervisor drains on SIGTERM: `cargo run --example
+//! server_drained_by_supervisor`.
 //!
-//! In the pod: `command: [meshim, --drain, --, my-server]`. The server needs no code for it: it gets its SIGTERM when
-//! no request is in flight any more.
+//! In the pod: `command: [meshim, --drain, --, my-server]`. The server needs no code for it: it
+//! gets its SIGTERM when no request is in flight any more.
 
-#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "an example waits for what it started, and talks")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "an example waits for what it started, and talks"
+)]
 
 mod stand_in;
 
@@ -17,7 +22,16 @@ fn main() -> std::io::Result<()> {
     let sidecar = Sidecar::start()?;
     sidecar.set_in_flight(2);
     let mut command = Command::new(meshim());
-    command.args(["--admin-url", sidecar.url(), "--drain", "--drain-min=300ms", "--", "sh", "-c", SERVER]);
+    command.args([
+        "--admin-url",
+        sidecar.url(),
+        "--drain",
+        "--drain-min=300ms",
+        "--",
+        "sh",
+        "-c",
+        SERVER,
+    ]);
     let (mut server, mut stdout) = start(&mut command)?;
     wait_for(&mut stdout, "serving");
 

@@ -1,9 +1,15 @@
-//! Measures: how long a SIGTERM takes to the application through meshim and through tini, and how long after the last
-//! request's end it is forwarded. `cargo run --release --example stop_latency [RUNS]`; build the binary first.
+//! Measures: how long a SIGTERM takes to the application through meshim and through tini, and how
+//! long after the last request's end it is forwarded. `cargo run --release --example stop_latency
+//! [RUNS]`; build the binary first.
 //!
-//! Prints medians and 90th percentiles; judges nothing, since that is the machine's as much as the program's.
+//! Prints medians and 90th percentiles; judges nothing, since that is the machine's as much as the
+//! program's.
 
-#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a measuring program waits, and talks")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a measuring program waits, and talks"
+)]
 
 mod stand_in;
 
@@ -32,13 +38,19 @@ fn main() -> std::io::Result<()> {
         ("tini", &["/usr/bin/tini", "-s", "--"]),
         ("meshim --supervise", &[&meshim, "--mesh=none", "--supervise", "--"]),
     ];
-    println!("from SIGTERM to the end of the application behind it (median, 90th percentile of {runs}):");
+    println!(
+        "from SIGTERM to the end of the application behind it (median, 90th percentile of {runs}):"
+    );
     for (name, line) in inits {
-        let mut took = (0..runs).map(|_| signalled(line)).collect::<std::io::Result<Vec<Duration>>>()?;
+        let mut took =
+            (0..runs).map(|_| signalled(line)).collect::<std::io::Result<Vec<Duration>>>()?;
         report(name, &mut took);
     }
-    println!("from the last request's end to the end of the application behind the forwarded signal:");
-    let mut took = (0..runs).map(|_| drained(&meshim)).collect::<std::io::Result<Vec<Duration>>>()?;
+    println!(
+        "from the last request's end to the end of the application behind the forwarded signal:"
+    );
+    let mut took =
+        (0..runs).map(|_| drained(&meshim)).collect::<std::io::Result<Vec<Duration>>>()?;
     report("meshim --drain", &mut took);
     Ok(())
 }
@@ -62,8 +74,10 @@ fn signalled(line: &[&str]) -> std::io::Result<Duration> {
 fn drained(meshim: &str) -> std::io::Result<Duration> {
     let sidecar = Sidecar::start_quietly()?;
     sidecar.set_in_flight(1);
-    let options = ["--log=error", "--admin-url", sidecar.url(), "--drain", "--drain-min=100ms", "--"];
-    let (mut child, mut stdout) = start(Command::new(meshim).args(options).args(["python3", "-c", APPLICATION]))?;
+    let options =
+        ["--log=error", "--admin-url", sidecar.url(), "--drain", "--drain-min=100ms", "--"];
+    let (mut child, mut stdout) =
+        start(Command::new(meshim).args(options).args(["python3", "-c", APPLICATION]))?;
     wait_for_quietly(&mut stdout);
     send_term(child.id());
     // The shortest time is over long before: what is measured is the end of the request.
@@ -79,7 +93,10 @@ fn wait_for_quietly(stdout: &mut std::io::BufReader<std::process::ChildStdout>) 
     let mut line = String::new();
     while !line.contains("ready") {
         line.clear();
-        assert!(stdout.read_line(&mut line).is_ok_and(|count| count > 0), "the application never started");
+        assert!(
+            stdout.read_line(&mut line).is_ok_and(|count| count > 0),
+            "the application never started"
+        );
     }
 }
 

@@ -38,17 +38,21 @@ pub enum Sub {
     /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
     #[command(override_usage = "meshim wait [OPTIONS]")]
     Wait(WaitOnlyArgs),
-    /// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time, 1 when it cannot
+    /// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time,
+    /// 1 when it cannot
     #[command(override_usage = "meshim drain [OPTIONS]")]
     Drain(DrainArgs),
     /// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
     #[command(override_usage = "meshim quit [OPTIONS]")]
     Quit(QuitArgs),
-    /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them, else 1
+    /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
+    /// else 1
     #[command(override_usage = "meshim check [OPTIONS]")]
     Check(CheckArgs),
     /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
-    #[command(override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080")]
+    #[command(
+        override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080"
+    )]
     Probe(ProbeArgs),
     /// Copy this binary to DIR/meshim, for images without it (init container)
     #[command(override_usage = "meshim install DIR")]
@@ -92,7 +96,8 @@ pub struct WaitOnlyArgs {
     pub report: ReportArgs,
 }
 
-/// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time, 1 when it cannot
+/// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time, 1
+/// when it cannot
 #[derive(Args, Debug)]
 pub struct DrainArgs {
     /// Which proxy.
@@ -123,7 +128,8 @@ pub struct QuitArgs {
 /// Staying as the application's parent.
 #[derive(Args, Debug)]
 pub struct SuperviseArgs {
-    /// Stay as the application's parent: forward signals, reap, pass its exit code on; implied by --drain and --quit
+    /// Stay as the application's parent: forward signals, reap, pass its exit code on; implied by
+    /// --drain and --quit
     #[arg(long, env = "MESHIM_SUPERVISE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", hide_possible_values = true)]
     pub supervise: String,
@@ -173,7 +179,8 @@ pub struct QuitUrlArgs {
     pub quit_url: Vec<String>,
 }
 
-/// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them, else 1
+/// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
+/// else 1
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// Which proxy.
@@ -193,7 +200,8 @@ pub struct CheckArgs {
 /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
 #[derive(Args, Debug)]
 pub struct ProbeArgs {
-    /// What to look at: `http://127.0.0.1:8080/healthz`, `unix:/path.sock:/healthz` or `tcp://127.0.0.1:8080`
+    /// What to look at: `http://127.0.0.1:8080/healthz`, `unix:/path.sock:/healthz` or
+    /// `tcp://127.0.0.1:8080`
     #[arg(value_name = "TARGET")]
     pub target: String,
     /// How long the look may take, connecting included
@@ -223,7 +231,8 @@ pub struct InstallArgs {
 /// Where the application listens.
 #[derive(Args, Debug)]
 pub struct ListenArgs {
-    /// An address the application is going to listen on, as 0.0.0.0:8080; checked before start; repeatable
+    /// An address the application is going to listen on, as 0.0.0.0:8080; checked before start;
+    /// repeatable
     #[arg(long, env = "MESHIM_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub listen: Vec<String>,
 }
@@ -273,6 +282,11 @@ pub struct ReportArgs {
     #[arg(long, env = "MESHIM_LOG_FORMAT", value_name = "FORM", default_value = "text")]
     pub log_format: String,
     /// Where the reason of a failure goes for `kubectl describe pod`; never created
-    #[arg(long, env = "MESHIM_TERMINATION_LOG", value_name = "PATH", default_value = "/dev/termination-log")]
+    #[arg(
+        long,
+        env = "MESHIM_TERMINATION_LOG",
+        value_name = "PATH",
+        default_value = "/dev/termination-log"
+    )]
     pub termination_log: OsString,
 }

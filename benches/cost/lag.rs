@@ -1,12 +1,16 @@
-//! From "the proxy is ready" to the application's first instruction, what the waiting costs its own container, and
-//! what it asks of the proxy.
+//! From "the proxy is ready" to the application's first instruction, what the waiting costs its own
+//! container, and what it asks of the proxy.
 //!
-//! The proxy is a stand-in with Istio's two endpoints, because of a real one nobody knows the moment it became ready.
-//! It does what Envoy 1.36 and 1.40 were seen to do under xDS: at first nobody listens; then the admin API says
-//! `PRE_INITIALIZING`, and `INITIALIZING` once it has its clusters; and only when it is LIVE do its listeners listen, that of
-//! `/healthz/ready` among them. Here that is a third of the start-up, all but the last tenth, and its end.
+//! The proxy is a stand-in with Istio's two endpoints, because of a real one nobody knows the
+//! moment it became ready. It does what Envoy 1.36 and 1.40 were seen to do under xDS: at first
+//! nobody listens; then the admin API says `PRE_INITIALIZING`, and `INITIALIZING` once it has its
+//! clusters; and only when it is LIVE do its listeners listen, that of `/healthz/ready` among them.
+//! Here that is a third of the start-up, all but the last tenth, and its end.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here threads wait for start-ups")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are for meshim; here threads wait for start-ups"
+)]
 
 use std::process::Command;
 use std::sync::Mutex;
@@ -21,7 +25,8 @@ use super::support::process::Process;
 use super::support::reply::Reply;
 use super::support::standin::StandIn;
 
-/// So many start-ups wait at once. Nearly all of them sleep: together they take less than half of one core.
+/// So many start-ups wait at once. Nearly all of them sleep: together they take less than half of
+/// one core.
 const LANES: usize = 5;
 
 /// The one number behind all start-ups, so that two runs measure the same ones.
@@ -63,13 +68,17 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     let long = wait_for_all(peers, bare, &drawn(8_000..20_000, plan.choose(25, 2)));
     let row = |key, figure: &str, unit, of: &[Outcome], value: fn(&Outcome) -> f64| {
         CONTENDERS.iter().enumerate().fold(Row::new(key, figure, unit), |row, (at, contender)| {
-            row.with(contender.name, of.iter().filter(|outcome| outcome.contender == at).map(value).collect())
+            row.with(
+                contender.name,
+                of.iter().filter(|outcome| outcome.contender == at).map(value).collect(),
+            )
         })
     };
     let lag = |outcome: &Outcome| outcome.lag;
     let cpu = |outcome: &Outcome| outcome.cpu_per_second;
-    let requests =
-        |key, figure, of: &[Outcome]| row(key, figure, "", of, |outcome| count(outcome.cheap + outcome.authority));
+    let requests = |key, figure, of: &[Outcome]| {
+        row(key, figure, "", of, |outcome| count(outcome.cheap + outcome.authority))
+    };
     vec![
         row(
             "lag_short",
@@ -80,11 +89,15 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
         )
         .spread()
         .goal(Goal { median: 3.0, p90: Some(8.0) }),
-        row("lag_long", "the same, start-ups of 8-20 s", "ms", &long, lag).spread().goal(Goal::median(15.0)),
+        row("lag_long", "the same, start-ups of 8-20 s", "ms", &long, lag)
+            .spread()
+            .goal(Goal::median(15.0)),
         row("cpu_short", "own CPU per second of waiting, start-ups of 0.5-4 s", "ms", &short, cpu)
             .spread()
             .goal(Goal::median(5.0)),
-        row("cpu_long", "the same, start-ups of 8-20 s", "ms", &long, cpu).spread().goal(Goal::median(5.0)),
+        row("cpu_long", "the same, start-ups of 8-20 s", "ms", &long, cpu)
+            .spread()
+            .goal(Goal::median(5.0)),
         requests("requests_short", "requests to the proxy in one start-up of 0.5-4 s", &short),
         requests("requests_long", "the same, start-ups of 8-20 s", &long),
     ]
@@ -99,7 +112,8 @@ fn drawn(range: std::ops::Range<u64>, number: usize) -> Vec<StartUp> {
     let mut state = SEED;
     let mut start_ups = Vec::new();
     for round in 0..number {
-        let takes = Duration::from_millis(range.start + random(&mut state) % (range.end - range.start));
+        let takes =
+            Duration::from_millis(range.start + random(&mut state) % (range.end - range.start));
         // Everybody is first, second and last equally often.
         let order = (0..CONTENDERS.len()).map(|at| (at + round) % CONTENDERS.len());
         start_ups.extend(order.map(|contender| StartUp { contender, takes }));
@@ -168,10 +182,12 @@ fn waiting(peers: &Peers, contender: usize, admin: &StandIn, agent: &StandIn) ->
     meshim
 }
 
-/// What the witness says: the moment it began, and the CPU time its process had taken by then, in milliseconds.
+/// What the witness says: the moment it began, and the CPU time its process had taken by then, in
+/// milliseconds.
 fn witnessed(process: Process) -> (i64, f64) {
     let ended = process.wait();
-    let numbers: Vec<i64> = ended.stdout.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<i64> =
+        ended.stdout.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [began, own, children] = numbers[..] else { panic!("the witness never ran: {ended:?}") };
     (began, Duration::from_micros((own + children).unsigned_abs()).as_secs_f64() * 1e3)
 }

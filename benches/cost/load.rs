@@ -1,7 +1,11 @@
-//! What waiting costs the proxy: CPU time of a real Envoy that is held before `LIVE`, while nobody, one and ten wait.
-//! As under Istio, the port that says ready is closed until then; it is the one that a shell asks.
+//! What waiting costs the proxy: CPU time of a real Envoy that is held before `LIVE`, while nobody,
+//! one and ten wait. As under Istio, the port that says ready is closed until then; it is the one
+//! that a shell asks.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here a window of time is measured")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are for meshim; here a window of time is measured"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -43,7 +47,10 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     let idle = super::figures::short(super::figures::Sample::of(idle).median());
     let figure = |who| {
         let length = window.as_secs();
-        format!("CPU of a real Envoy per second while {who}, over nobody ({idle} ms), first {length} s of the wait")
+        format!(
+            "CPU of a real Envoy per second while {who}, over nobody ({idle} ms), first {length} \
+             s of the wait"
+        )
     };
     vec![
         Row::new("load_one", figure("one waits for it"), "ms")
@@ -60,6 +67,9 @@ fn load_of(envoy: &Envoy, number: usize, waiter: impl Fn() -> Command, window: D
     let (began, before) = (now(), cpu_milliseconds(envoy.pid()));
     std::thread::sleep(window);
     let spent = cpu_milliseconds(envoy.pid()) - before;
-    assert!(waiters.iter().all(|waiter| !waiter.has_ended()), "all of them wait until they are ended");
+    assert!(
+        waiters.iter().all(|waiter| !waiter.has_ended()),
+        "all of them wait until they are ended"
+    );
     spent / milliseconds(began, now()) * 1e3
 }

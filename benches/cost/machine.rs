@@ -1,4 +1,5 @@
-//! This machine: its clock, what a process has cost it so far, and what it is called under the table.
+//! This machine: its clock, what a process has cost it so far, and what it is called under the
+//! table.
 //!
 //! Owns what is read from /proc; must never start anything.
 
@@ -28,8 +29,9 @@ pub(crate) fn threads(pid: Pid) -> Vec<String> {
     entries.flatten().map(|entry| entry.path().display().to_string()).collect()
 }
 
-/// CPU time of a process, all threads of it, in milliseconds. Exact, where the fields of `stat` count ticks of 10 ms:
-/// the first number of `schedstat` (Linux: `Documentation/scheduler/sched-stats.rst`).
+/// CPU time of a process, all threads of it, in milliseconds. Exact, where the fields of `stat`
+/// count ticks of 10 ms: the first number of `schedstat` (Linux:
+/// `Documentation/scheduler/sched-stats.rst`).
 pub(crate) fn cpu_milliseconds(pid: Pid) -> f64 {
     let spent = |thread: &String| {
         let text = fs::read_to_string(format!("{thread}/schedstat")).ok()?;
@@ -39,7 +41,8 @@ pub(crate) fn cpu_milliseconds(pid: Pid) -> f64 {
     Duration::from_nanos(nanoseconds).as_secs_f64() * 1e3
 }
 
-/// How often any thread of a process has been switched away from, of its own will or not: once for each wake-up.
+/// How often any thread of a process has been switched away from, of its own will or not: once for
+/// each wake-up.
 pub(crate) fn wake_ups(pid: Pid) -> u32 {
     let of_thread = |thread: &String| {
         let status = fs::read_to_string(format!("{thread}/status")).unwrap_or_default();
@@ -49,11 +52,13 @@ pub(crate) fn wake_ups(pid: Pid) -> u32 {
     threads(pid).iter().map(of_thread).sum()
 }
 
-/// Resident memory in KiB. From `smaps_rollup`, since `VmRSS` is an estimate (`proc_pid_status(5)`).
+/// Resident memory in KiB. From `smaps_rollup`, since `VmRSS` is an estimate
+/// (`proc_pid_status(5)`).
 pub(crate) fn resident(pid: Pid) -> u32 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it is ours");
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).expect("the kernel accounts memory")
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .expect("the kernel accounts memory")
 }
 
 /// The children of a process.
@@ -73,10 +78,14 @@ pub(crate) fn described(peers: &Peers) -> String {
     let load = read("/proc/loadavg");
     let load = load.split(' ').next().unwrap_or("unknown");
     let release = read("/etc/os-release");
-    let system =
-        release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"');
+    let system = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .unwrap_or("Linux")
+        .trim_matches('"');
     format!(
-        "Measured on {model}, {cores} cores, Linux {}, {system}, load average {load} before the run; {}, Envoy {}.",
+        "Measured on {model}, {cores} cores, Linux {}, {system}, load average {load} before the \
+         run; {}, Envoy {}.",
         kernel.trim(),
         peers.versions(),
         super::support::envoy::version(),

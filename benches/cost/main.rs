@@ -1,8 +1,9 @@
 //! What meshim costs, beside what one would use instead: `cargo bench`, one table.
 //!
-//! `cargo bench` measures everything (about ten minutes) and writes the table into README.md, its numbers into
-//! docs/figures.json and the picture docs/lag.svg. `cargo bench -- --quick` measures less of it and writes nothing;
-//! `cargo bench -- lag start` measures only these rows. Each row is measured in one run, one contender after the other.
+//! `cargo bench` measures everything (about ten minutes) and writes the table into README.md, its
+//! numbers into docs/figures.json and the picture docs/lag.svg. `cargo bench -- --quick` measures
+//! less of it and writes nothing; `cargo bench -- lag start` measures only these rows. Each row is
+//! measured in one run, one contender after the other.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print")]
 
@@ -55,7 +56,10 @@ impl Plan {
                 "--quick" => plan.quick = true,
                 name if SECTIONS.iter().any(|(section, _)| *section == name) => plan.only.push(arg),
                 _ => {
-                    return Err(format!("{arg} is not known here; write --quick, lag, start, load, supervise or size"));
+                    return Err(format!(
+                        "{arg} is not known here; write --quick, lag, start, load, supervise or \
+                         size"
+                    ));
                 }
             }
         }

@@ -1,15 +1,23 @@
 //! The contenders: the released meshim, and what one would use instead, from Debian.
 //!
-//! Owns how each of them is started; must never measure anything. Who is missing is named with the remedy.
+//! Owns how each of them is started; must never measure anything. Who is missing is named with the
+//! remedy.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are for meshim; a benchmark runs programs to their end")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are for meshim; a benchmark runs programs to their end"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A Debian package, its command, and what makes the command say its version.
-const PACKAGES: [(&str, &str); 4] =
-    [("curl", "--version"), ("tini", "--version"), ("dumb-init", "--version"), ("catatonit", "--version")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("curl", "--version"),
+    ("tini", "--version"),
+    ("dumb-init", "--version"),
+    ("catatonit", "--version"),
+];
 
 /// Everybody who takes part.
 #[derive(Debug)]
@@ -54,18 +62,34 @@ impl Peers {
         }
         if !missing.is_empty() {
             let names = missing.join(" ");
-            return Err(format!("these contenders are missing: {names}; install them with apt-get install {names}"));
+            return Err(format!(
+                "these contenders are missing: {names}; install them with apt-get install {names}"
+            ));
         }
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         succeed(Command::new(root().join("images/build-static")).arg(std::env::consts::ARCH))?;
         let mut witness = Command::new(env!("CARGO"));
-        witness.args(["build", "--release", "--locked", "--example", "witness", "--target", &target]);
+        witness.args([
+            "build",
+            "--release",
+            "--locked",
+            "--example",
+            "witness",
+            "--target",
+            &target,
+        ]);
         succeed(witness.current_dir(root()))?;
         let built = root().join("target").join(target).join("release");
         let meshim = built.join("meshim");
-        let help = Command::new(&meshim).arg("--help").output().map_err(|error| error.to_string())?;
+        let help =
+            Command::new(&meshim).arg("--help").output().map_err(|error| error.to_string())?;
         let supervises = String::from_utf8_lossy(&help.stdout).contains("--supervise");
-        Ok(Self { meshim, witness: built.join("examples/witness"), supervises, versions: versions.join(", ") })
+        Ok(Self {
+            meshim,
+            witness: built.join("examples/witness"),
+            supervises,
+            versions: versions.join(", "),
+        })
     }
 
     /// What their own `--version` says.
@@ -80,14 +104,21 @@ impl Peers {
 
     /// `INIT -- COMMAND...`, up to the command.
     pub(crate) fn init_line(&self, init: Init) -> Vec<String> {
-        let program = if init.name == "meshim" { self.meshim.display().to_string() } else { init.name.to_owned() };
-        std::iter::once(program).chain(init.options.iter().map(|option| (*option).to_owned())).collect()
+        let program = if init.name == "meshim" {
+            self.meshim.display().to_string()
+        } else {
+            init.name.to_owned()
+        };
+        std::iter::once(program)
+            .chain(init.options.iter().map(|option| (*option).to_owned()))
+            .collect()
     }
 }
 
 /// What people write today, with this pause and this URL.
 pub(crate) fn shell_loop(pause: &str, url: &str, application: &Path) -> Command {
-    let script = format!("until curl -fs {url}; do sleep {pause}; done; exec {}", application.display());
+    let script =
+        format!("until curl -fs {url}; do sleep {pause}; done; exec {}", application.display());
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]);
     shell
@@ -100,15 +131,20 @@ pub(crate) fn root() -> &'static Path {
 
 /// Runs it to its end; what it said where that was a bad one.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
-    let output =
-        command.output().map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?;
+    let output = command.output().map_err(|error| {
+        format!("{} cannot be started: {error}", command.get_program().display())
+    })?;
     let said = String::from_utf8_lossy(&output.stderr);
     output.status.success().then_some(()).ok_or_else(|| format!("{command:?} failed:\n{said}"))
 }
 
-/// The first word of either output that begins with a digit or with `v` and one: `8.14.1`, `0.19.0`.
+/// The first word of either output that begins with a digit or with `v` and one: `8.14.1`,
+/// `0.19.0`.
 fn first_number(stdout: &[u8], stderr: &[u8]) -> Option<String> {
     let said = format!("{} {}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr));
-    let mut words = said.split_whitespace().map(|word| word.trim_start_matches('v').trim_end_matches(','));
-    words.find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.')).map(str::to_owned)
+    let mut words =
+        said.split_whitespace().map(|word| word.trim_start_matches('v').trim_end_matches(','));
+    words
+        .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.'))
+        .map(str::to_owned)
 }

@@ -18,17 +18,21 @@ const MARKERS: [&str; 2] = ["<!-- cargo bench writes from here -->", "<!-- to he
 pub(crate) fn write(rows: &[Row], machine: &str) -> Result<(), String> {
     let readme = root().join("README.md");
     let text = read(&readme)?;
-    let [(before, rest), (_, after)] = MARKERS.map(|marker| text.split_once(marker).unwrap_or_default());
+    let [(before, rest), (_, after)] =
+        MARKERS.map(|marker| text.split_once(marker).unwrap_or_default());
     if rest.is_empty() {
         return Err(format!("README.md has no line {}: the table has no place there", MARKERS[0]));
     }
     let table = format!("{}\n\n{machine}", table::markdown(rows));
     write_file(&readme, &format!("{before}{}\n{table}\n{}{after}", MARKERS[0], MARKERS[1]))?;
-    let figures = json!({ "machine": machine, "rows": rows.iter().map(as_json).collect::<Vec<_>>() });
+    let figures =
+        json!({ "machine": machine, "rows": rows.iter().map(as_json).collect::<Vec<_>>() });
     let figures = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
     write_file(&root().join("docs/figures.json"), &format!("{figures}\n"))?;
-    let lag =
-        rows.iter().find(|row| row.key == "lag_short").ok_or("the picture shows the lag, which was not measured")?;
+    let lag = rows
+        .iter()
+        .find(|row| row.key == "lag_short")
+        .ok_or("the picture shows the lag, which was not measured")?;
     write_file(&root().join("docs/lag.svg"), &picture::svg(lag))?;
     succeed(&mut Command::new(root().join("docs/cost.py")))
 }

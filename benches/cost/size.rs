@@ -46,13 +46,15 @@ fn with_libraries(commands: &[&str]) -> f64 {
 
 fn in_path(command: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.exists());
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join(command)).find(|file| file.exists());
     found.and_then(|file| file.canonicalize().ok()).expect("it has told its version before")
 }
 
 #[expect(clippy::disallowed_methods, reason = "that rule is for meshim")]
 fn libraries(program: &Path) -> Vec<PathBuf> {
-    let said = Command::new("ldd").arg(program).output().map(|output| output.stdout).unwrap_or_default();
+    let said =
+        Command::new("ldd").arg(program).output().map(|output| output.stdout).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
     let words = said.split_whitespace().filter(|word| word.starts_with('/'));
     words.filter_map(|word| Path::new(word).canonicalize().ok()).collect()

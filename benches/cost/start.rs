@@ -1,9 +1,13 @@
-//! A whole run around a trivial program where the proxy is ready already: what the start of every pod pays.
+//! A whole run around a trivial program where the proxy is ready already: what the start of every
+//! pod pays.
 //!
-//! Against a real Envoy. All contenders take turns, and each one's time is compared with the bare program's in the same
-//! turn, so that a change of the machine's mood hits both.
+//! Against a real Envoy. All contenders take turns, and each one's time is compared with the bare
+//! program's in the same turn, so that a change of the machine's mood hits both.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are for meshim; a benchmark runs programs to their end")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are for meshim; a benchmark runs programs to their end"
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,7 +26,8 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     let mut waiting = Command::new(&peers.meshim);
     waiting.args(["--admin-url", &admin, "--"]).arg(application);
     commands.push(("meshim", waiting));
-    commands.push(("sh + curl", shell_loop("1", &format!("{admin}/ready -o /dev/null"), application)));
+    commands
+        .push(("sh + curl", shell_loop("1", &format!("{admin}/ready -o /dev/null"), application)));
     for init in peers.inits().filter(|init| init.name != "meshim") {
         let line = peers.init_line(init);
         let mut command = Command::new(&line[0]);
@@ -32,7 +37,8 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     for (_, command) in &mut commands {
         run(command);
     }
-    let (bare, over) = take_turns(&mut Command::new(application), &mut commands, plan.choose(400, 60));
+    let (bare, over) =
+        take_turns(&mut Command::new(application), &mut commands, plan.choose(400, 60));
     let figure = format!(
         "whole run around `true`, a real Envoy ready, over bare `true` ({} ms)",
         super::figures::short(Sample::of(bare).median())
@@ -42,7 +48,11 @@ pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
 }
 
 /// How long the bare program takes, and how much longer each of `commands`, run by run.
-fn take_turns(bare: &mut Command, commands: &mut [(&'static str, Command)], turns: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+fn take_turns(
+    bare: &mut Command,
+    commands: &mut [(&'static str, Command)],
+    turns: usize,
+) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut alone = Vec::new();
     let mut over = vec![Vec::new(); commands.len()];
     for _ in 0..turns {
@@ -61,6 +71,9 @@ fn run(command: &mut Command) -> f64 {
     let began = now();
     let status = command.status();
     let took = milliseconds(began, now());
-    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{command:?}: {status:?}");
+    assert!(
+        status.as_ref().is_ok_and(std::process::ExitStatus::success),
+        "{command:?}: {status:?}"
+    );
     took
 }

@@ -1,6 +1,10 @@
-//! What staying as the application's parent costs, each contender as PID 1 of a namespace of its own.
+//! What staying as the application's parent costs, each contender as PID 1 of a namespace of its
+//! own.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are for meshim; here a window of time is measured")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are for meshim; here a window of time is measured"
+)]
 
 use std::fs::File;
 use std::process::Command;
@@ -19,8 +23,10 @@ use super::support::namespace::must_be_permitted;
 use super::support::process::Process;
 use super::support::shared::poll;
 
-/// A thousand orphans that live until the pipe named by `$0` is closed, and the one who stays: `sh` with this script.
-const ORPHANS: &str = "exec 3<\"$0\"; i=0; while [ $i -lt 1000 ]; do (read -r line <&3 &); i=$((i + 1)); done; \
+/// A thousand orphans that live until the pipe named by `$0` is closed, and the one who stays: `sh`
+/// with this script.
+const ORPHANS: &str = "exec 3<\"$0\"; i=0; while [ $i -lt 1000 ]; do (read -r line <&3 &); i=$((i \
+                       + 1)); done; \
                        exec 3<&-; echo all; exec sleep 600";
 
 /// What one contender cost.
@@ -35,16 +41,27 @@ struct Cost {
 
 pub(crate) fn rows(peers: &Peers, plan: &Plan) -> Vec<Row> {
     must_be_permitted();
-    let costs: Vec<(&'static str, Cost)> = peers.inits().map(|init| (init.name, cost_of(peers, init, plan))).collect();
+    let costs: Vec<(&'static str, Cost)> =
+        peers.inits().map(|init| (init.name, cost_of(peers, init, plan))).collect();
     let row = |key, figure: &str, unit, values: fn(&Cost) -> &Vec<f64>| {
-        costs.iter().fold(Row::new(key, figure, unit), |row, (name, cost)| row.with(name, values(cost).clone()))
+        costs.iter().fold(Row::new(key, figure, unit), |row, (name, cost)| {
+            row.with(name, values(cost).clone())
+        })
     };
     let rows = vec![
-        row("resident", "resident memory while supervising", "KiB", |cost| &cost.resident).goal(Goal::median(1_200.0)),
-        row("threads", "threads while supervising", "", |cost| &cost.threads).goal(Goal::median(1.0)),
-        row("wake_ups", "wake-ups per second while nothing happens", "", |cost| &cost.wake_ups).goal(Goal::median(0.0)),
-        row("latency", "a signal to the parent until the application has it", "ms", |cost| &cost.latency).spread(),
-        row("reaping", "CPU for reaping 1,000 orphans that die at once", "ms", |cost| &cost.reaping),
+        row("resident", "resident memory while supervising", "KiB", |cost| &cost.resident)
+            .goal(Goal::median(1_200.0)),
+        row("threads", "threads while supervising", "", |cost| &cost.threads)
+            .goal(Goal::median(1.0)),
+        row("wake_ups", "wake-ups per second while nothing happens", "", |cost| &cost.wake_ups)
+            .goal(Goal::median(0.0)),
+        row("latency", "a signal to the parent until the application has it", "ms", |cost| {
+            &cost.latency
+        })
+        .spread(),
+        row("reaping", "CPU for reaping 1,000 orphans that die at once", "ms", |cost| {
+            &cost.reaping
+        }),
     ];
     if peers.supervises { rows } else { Vec::new() }
 }
@@ -93,14 +110,19 @@ fn reaping(peers: &Peers, init: Init) -> f64 {
     let before = cpu_milliseconds(pid);
     drop(writer);
     let alone = poll(|| (children(pid).len() == 1).then_some(()));
-    alone.unwrap_or_else(|| panic!("{} left {} orphans unreaped", init.name, children(pid).len() - 1));
+    alone.unwrap_or_else(|| {
+        panic!("{} left {} orphans unreaped", init.name, children(pid).len() - 1)
+    });
     cpu_milliseconds(pid) - before
 }
 
 /// In namespaces of its own. Nobody needs to be root for that.
 fn as_pid_one(peers: &Peers, init: Init, application: &[String]) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["-Urpf", "--kill-child", "--mount-proc"]).args(peers.init_line(init)).args(application);
+    command
+        .args(["-Urpf", "--kill-child", "--mount-proc"])
+        .args(peers.init_line(init))
+        .args(application);
     command
 }
 

@@ -10,8 +10,14 @@ const HEAD: [&str; 5] = ["figure", "goal", "meshim", "what one would use instead
 pub(crate) fn markdown(rows: &[Row]) -> String {
     let lines: Vec<[String; 5]> = rows.iter().map(line).collect();
     // The fourth cell is long, and last but one: aligning it would push the last one out of sight.
-    let width =
-        |cell: usize| lines.iter().map(|line| line[cell].chars().count()).chain([HEAD[cell].len()]).max().unwrap_or(0);
+    let width = |cell: usize| {
+        lines
+            .iter()
+            .map(|line| line[cell].chars().count())
+            .chain([HEAD[cell].len()])
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [width(0), width(1), width(2), 0, 0];
     let written = |cells: [&str; 5]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:<width$} "));
@@ -25,7 +31,8 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
 
 fn line(row: &Row) -> [String; 5] {
     let (ours, others) = row.columns.split_first().expect("every row has a contender");
-    let others: Vec<String> = others.iter().map(|other| instead(row, &ours.sample, other)).collect();
+    let others: Vec<String> =
+        others.iter().map(|other| instead(row, &ours.sample, other)).collect();
     let runs = ours.sample.values().len();
     [
         named(row),
@@ -43,7 +50,10 @@ fn named(row: &Row) -> String {
 /// The goal, and by how much it is missed where it is.
 fn goal(row: &Row, ours: &Sample) -> String {
     let Some(goal) = row.goal else { return String::new() };
-    let number = goal.p90.map_or_else(|| short(goal.median), |p90| format!("{} / {}", short(goal.median), short(p90)));
+    let number = goal.p90.map_or_else(
+        || short(goal.median),
+        |p90| format!("{} / {}", short(goal.median), short(p90)),
+    );
     let missed = goal.missed_by(ours).map(|by| format!(", missed by {}", short(by)));
     format!("{}{}", with_unit(row, &number), missed.unwrap_or_default())
 }
@@ -51,7 +61,11 @@ fn goal(row: &Row, ours: &Sample) -> String {
 fn instead(row: &Row, ours: &Sample, other: &Column) -> String {
     let ratio = other.sample.median() / ours.median();
     // Of nothing, and of what the noise has made negative, there is no multiple.
-    let ratio = if ratio.is_finite() && ratio > 0.0 { format!("×{} ", short(ratio)) } else { String::new() };
+    let ratio = if ratio.is_finite() && ratio > 0.0 {
+        format!("×{} ", short(ratio))
+    } else {
+        String::new()
+    };
     format!("{}: {ratio}({})", other.name, amount(row, &other.sample))
 }
 

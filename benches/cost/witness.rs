@@ -1,7 +1,7 @@
 //! The application of the benchmark: says when it began and what its process had cost until then.
 //!
-//! Tiny and static, so that its own start is the same, and small, behind every contender. What it says is for
-//! the benchmark beside it alone, which builds and starts it.
+//! Tiny and static, so that its own start is the same, and small, behind every contender. What it
+//! says is for the benchmark beside it alone, which builds and starts it.
 
 #![expect(clippy::print_stdout, reason = "saying so is its whole purpose")]
 
@@ -15,7 +15,8 @@ fn main() -> nix::Result<()> {
     if std::env::args().nth(1).is_some_and(|job| job == "signals") {
         return signals();
     }
-    // Exec keeps the account of a process: this is what the waiting before us has cost, children included.
+    // Exec keeps the account of a process: this is what the waiting before us has cost, children
+    // included.
     let (own, children) = (cpu_time(UsageWho::RUSAGE_SELF)?, cpu_time(UsageWho::RUSAGE_CHILDREN)?);
     println!("{began} {own} {children}");
     Ok(())

@@ -1,10 +1,14 @@
-//! The main job, end to end, as a timeline: a proxy that comes up late, meshim, and an application that starts when
-//! the proxy is ready.
+//! The main job, end to end, as a timeline: a proxy that comes up late, meshim, and an application
+//! that starts when the proxy is ready.
 //!
-//! `cargo run --example quickstart` plays it with a stand-in for the proxy, `-- --envoy` with a real Envoy, fetched
-//! once, whose control plane is late. Stand-in and Envoy are those of the integration tests.
+//! `cargo run --example quickstart` plays it with a stand-in for the proxy, `-- --envoy` with a
+//! real Envoy, fetched once, whose control plane is late. Stand-in and Envoy are those of the
+//! integration tests.
 
-#![expect(clippy::disallowed_methods, reason = "those rules are for meshim; a play has threads, pauses and children")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "those rules are for meshim; a play has threads, pauses and children"
+)]
 
 mod binary;
 #[path = "../../tests/it/support/directory.rs"]
@@ -48,9 +52,9 @@ fn main() -> ExitCode {
         None => play(false),
         Some("--envoy") => play(true),
         Some(APPLICATION) => application(now),
-        Some(other) => {
-            Err(format!("`{other}` is nothing this example knows; run it without arguments, or with --envoy"))
-        }
+        Some(other) => Err(format!(
+            "`{other}` is nothing this example knows; run it without arguments, or with --envoy"
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,8 +68,8 @@ fn main() -> ExitCode {
 fn application(now: SystemTime) -> Result<(), String> {
     let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mut stdout = std::io::stdout();
-    let said =
-        writeln!(stdout, "{FIRST}{since_1970}").and_then(|()| writeln!(stdout, "hello, the mesh carries my traffic"));
+    let said = writeln!(stdout, "{FIRST}{since_1970}")
+        .and_then(|()| writeln!(stdout, "hello, the mesh carries my traffic"));
     said.map_err(|error| error.to_string())
 }
 
@@ -75,7 +79,8 @@ fn play(with_envoy: bool) -> Result<(), String> {
     let own = std::env::current_exe().map_err(|error| format!("/proc is missing: {error}"))?;
     let options = proxy.options();
     let application = format!("{} {APPLICATION}", own.display());
-    let mut timeline = Timeline::begin(&format!("{} {} -- {application}", meshim.display(), options.join(" ")));
+    let mut timeline =
+        Timeline::begin(&format!("{} {} -- {application}", meshim.display(), options.join(" ")));
 
     let mut command = Command::new(&meshim);
     command.args(&options).arg("--").arg(&own).arg(APPLICATION);
@@ -90,7 +95,8 @@ fn play(with_envoy: bool) -> Result<(), String> {
         match said.strip_prefix(FIRST).and_then(|nanoseconds| nanoseconds.parse().ok()) {
             Some(nanoseconds) => {
                 started = Some(UNIX_EPOCH + Duration::from_nanos(nanoseconds));
-                timeline.say(who, &format!("my first instruction, as PID {pid}, which was meshim's"));
+                timeline
+                    .say(who, &format!("my first instruction, as PID {pid}, which was meshim's"));
             }
             None => timeline.say(who, &said),
         }

@@ -36,7 +36,11 @@ impl Proxy {
 
     pub(crate) fn envoy() -> Result<Self, String> {
         envoy::fetched()?;
-        Ok(Self::Envoy(Box::new(LateEnvoy { port: StandIn::late(), control_plane: LateXds::new(), process: None })))
+        Ok(Self::Envoy(Box::new(LateEnvoy {
+            port: StandIn::late(),
+            control_plane: LateXds::new(),
+            process: None,
+        })))
     }
 
     /// How meshim is told of it: on its real ports `--mesh auto`, the default, would find it.
@@ -44,7 +48,9 @@ impl Proxy {
         match self {
             Self::StandIn(proxy) => {
                 let (admin, ready) = (proxy.url(), format!("{}/healthz/ready", proxy.url()));
-                ["--mesh", "istio", "--admin-url", &admin, "--ready-url", &ready].map(str::to_owned).to_vec()
+                ["--mesh", "istio", "--admin-url", &admin, "--ready-url", &ready]
+                    .map(str::to_owned)
+                    .to_vec()
             }
             Self::Envoy(envoy) => vec!["--admin-url".to_owned(), envoy.port.url()],
         }
@@ -81,7 +87,8 @@ fn come_up_scripted(proxy: &mut StandIn, timeline: &mut Timeline) -> SystemTime 
 
 fn come_up_really(late: &mut LateEnvoy, timeline: &mut Timeline) -> SystemTime {
     sleep(Duration::from_millis(PHASES[0]));
-    let bootstrap = Bootstrap::with_admin("127.0.0.1", late.port.port()).following(late.control_plane.port());
+    let bootstrap =
+        Bootstrap::with_admin("127.0.0.1", late.port.port()).following(late.control_plane.port());
     timeline.happens(Who::Proxy, &format!("Envoy {} is started", envoy::version()));
     let envoy = late.process.insert(Envoy::start(&bootstrap));
     let says = |word: &str| {

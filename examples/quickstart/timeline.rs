@@ -67,7 +67,10 @@ impl Timeline {
             Who::Application => "application",
         };
         let seconds = self.at.saturating_duration_since(self.began).as_secs_f64();
-        print(&format!("{seconds:>9.3}  {who:<11}  {}", what.strip_prefix("meshim: ").unwrap_or(what)));
+        print(&format!(
+            "{seconds:>9.3}  {who:<11}  {}",
+            what.strip_prefix("meshim: ").unwrap_or(what)
+        ));
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the examples stand on: the meshim that cargo built, and a sidecar of a few lines that says what it is asked.
+//! What the examples stand on: the meshim that cargo built, and a sidecar of a few lines that says
+//! what it is asked.
 
 #![expect(
     clippy::disallowed_methods,
@@ -82,7 +83,8 @@ impl Sidecar {
             let request = lines.next()?.ok()?;
             while !lines.next()?.ok()?.is_empty() {}
             let body = self.answer(&request)?;
-            // One segment: two would wait for each other (Nagle's algorithm, delayed acknowledgements).
+            // One segment: two would wait for each other (Nagle's algorithm, delayed
+            // acknowledgements).
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             writer.write_all(answer.as_bytes()).ok()?;
         }
@@ -114,14 +116,17 @@ impl Sidecar {
     }
 }
 
-/// The meshim beside this example's directory: `cargo build` makes it, `cargo run --example` as well.
+/// The meshim beside this example's directory: `cargo build` makes it, `cargo run --example` as
+/// well.
 pub(crate) fn meshim() -> PathBuf {
     let own = std::env::current_exe().expect("/proc is there");
     own.ancestors().nth(2).expect("target/debug/examples").join("meshim")
 }
 
 /// Starts a command whose standard output is read with [`wait_for`].
-pub(crate) fn start(command: &mut Command) -> std::io::Result<(Child, BufReader<std::process::ChildStdout>)> {
+pub(crate) fn start(
+    command: &mut Command,
+) -> std::io::Result<(Child, BufReader<std::process::ChildStdout>)> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().expect("it is piped");
     Ok((child, BufReader::new(stdout)))

@@ -1,48 +1,55 @@
-//! Draining: turn the proxy's clients away, watch what is in flight. `meshim drain` is the preStop hook; the
-//! supervisor does the same between the stop signal and the application.
+//! Draining: turn the proxy's clients away, watch what is in flight. `meshim drain` is the preStop
+//! hook; the supervisor does the same between the stop signal and the application.
 
 use std::time::Duration;
 
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use super::wait::register_signals;
-use super::{block_on, facts};
+use super::pod;
+use super::runtime::{block_on, register_signals};
 use crate::config::Drain as Settings;
-use crate::core::activity::{self, Activity, CLUSTERS, STATS};
-use crate::core::drain::{self, Drain, Next, Plan, Reason, Seen, Source, Times};
+use crate::core::answer::{Answer, Fault};
 use crate::core::duration::Spoken;
 use crate::core::endpoint::Endpoint;
-use crate::core::envoy::{self, Answer, Expect, Fault, Observation};
+use crate::core::envoy::activity::Activity;
+use crate::core::envoy::server_info::ServerInfo;
+use crate::core::envoy::{clusters, stats};
 use crate::core::exit::{Exit, Failure};
+use crate::core::mesh::Expect;
 use crate::core::proxy::Proxy;
-use crate::core::proxy_facts::ProxyFacts;
-use crate::io::http::Client;
-use crate::io::sockets;
+use crate::core::stopping::drain::{self, Drain, Next, Plan, Reason, Seen, Source, Times};
+use crate::core::waiting::observation::{self, Observation};
+use crate::io::http::client::Client;
+use crate::io::sockets::{listening, proc_net};
 
-/// Envoy goes on listening, tells its inbound clients to go elsewhere, and stays: the agent's own `/drain` would
-/// make a classic sidecar die at once (istio: `pkg/envoy/agent.go`). A second time does nothing.
+/// Envoy goes on listening, tells its inbound clients to go elsewhere, and stays: the agent's own
+/// `/drain` would make a classic sidecar die at once (istio: `pkg/envoy/agent.go`). A second time
+/// does nothing.
 const DRAIN_LISTENERS: &str = "/drain_listeners?inboundonly&graceful&skip_exit";
 
 /// One request to the admin API.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `meshim drain`: 0 when idle after the shortest time, or after the longest; 1 when there is nothing to drain with.
+/// `meshim drain`: 0 when idle after the shortest time, or after the longest; 1 when there is
+/// nothing to drain with.
 ///
 /// # Errors
 /// No proxy, or none that can be drained; a stop signal.
 pub fn drain(settings: &Settings) -> Result<Exit, Failure> {
     block_on(async {
         let mut stop = register_signals()?;
-        let proxy = facts::proxy_now(settings.proxy.as_ref());
+        let proxy = pod::proxy_now(settings.proxy.as_ref());
         let no = |sentence: String| Failure::new(Exit::No, sentence);
         let proxy = proxy.ok_or_else(|| {
-            no("no mesh's proxy listens in this pod, so there is nothing to drain; name it with --mesh or --admin-url"
+            no("no mesh's proxy listens in this pod, so there is nothing to drain; name it with \
+                --mesh or --admin-url"
                 .to_owned())
         })?;
         let admin = proxy.admin.clone().ok_or_else(|| {
             no(format!(
-                "the {} proxy has no Envoy admin API to drain through; set --admin-url if it has one",
+                "the {} proxy has no Envoy admin API to drain through; set --admin-url if it has \
+                 one",
                 proxy.mesh
             ))
         })?;
@@ -60,11 +67,12 @@ pub fn drain(settings: &Settings) -> Result<Exit, Failure> {
 
 /// Drains, counting from `began`, the stop signal. `facts` are read where they are not known yet.
 ///
-/// Comes back when it is over, also with an error: why the proxy could not be told to turn its clients away.
+/// Comes back when it is over, also with an error: why the proxy could not be told to turn its
+/// clients away.
 pub(super) async fn until_idle(
     proxy: Proxy,
     times: Times,
-    facts: Option<ProxyFacts>,
+    facts: Option<ServerInfo>,
     began: Instant,
 ) -> Result<(), String> {
     let admin = proxy.admin.clone().ok_or("it has no admin API")?;
@@ -81,7 +89,7 @@ pub(super) async fn until_idle(
         }
     };
     let facts = match facts {
-        None if refusal.is_none() => facts::read(&admin).await,
+        None if refusal.is_none() => pod::read_server_info(&admin).await,
         facts => facts,
     };
     let plan = Plan::new(times, facts.as_ref());
@@ -90,13 +98,18 @@ pub(super) async fn until_idle(
     let reason = watch(&proxy, &mut client, plan, began).await;
     let after = Spoken(began.elapsed());
     match reason {
-        Reason::Idle(Source::Stats | Source::Clusters) => tracing::info!(%after, "drained: no request is in flight"),
+        Reason::Idle(Source::Stats | Source::Clusters) => {
+            tracing::info!(%after, "drained: no request is in flight");
+        }
         Reason::Idle(Source::Sockets) => {
-            tracing::info!(%after, "drained: no connection is open (the proxy does not show its requests)");
+            tracing::info!(%after, "drained: no connection is open (the proxy does not show its \
+                                    requests)");
         }
         Reason::ProxyGone => tracing::info!(%after, "drained: the proxy is gone"),
         Reason::OutOfTime(Some(left)) => tracing::warn!(%after, left, "draining is out of time"),
-        Reason::OutOfTime(None) => tracing::info!(%after, "draining is over; what is in flight could not be seen"),
+        Reason::OutOfTime(None) => {
+            tracing::info!(%after, "draining is over; what is in flight could not be seen");
+        }
     }
     refusal.map_or(Ok(()), Err)
 }
@@ -104,7 +117,7 @@ pub(super) async fn until_idle(
 /// Tells the proxy to drain, unless it does already.
 async fn begin(client: &mut Client, admin: &Endpoint, over: Instant) -> Result<(), Fault> {
     let until = || over.min(Instant::now() + TIMEOUT);
-    let ready = envoy::decode(Expect::EnvoyReady, client.get("/ready", until()).await);
+    let ready = observation::decode(Expect::EnvoyReady, client.get("/ready", until()).await);
     match ready {
         Observation::NotReady { word, .. } if word == "DRAINING" => {
             tracing::debug!("{admin} is draining already");
@@ -115,10 +128,12 @@ async fn begin(client: &mut Client, admin: &Endpoint, over: Instant) -> Result<(
     }
     match client.post(DRAIN_LISTENERS, until()).await? {
         Answer { status: 200, .. } => Ok(()),
-        Answer { status: 403, .. } => {
-            Err(Fault::Broken("403, add /drain_listeners to the admin API's allow_paths".to_owned()))
+        Answer { status: 403, .. } => Err(Fault::Broken(
+            "403, add /drain_listeners to the admin API's allow_paths".to_owned(),
+        )),
+        Answer { status, .. } => {
+            Err(Fault::Broken(format!("{status}, which is not Envoy's answer")))
         }
-        Answer { status, .. } => Err(Fault::Broken(format!("{status}, which is not Envoy's answer"))),
     }
 }
 
@@ -141,8 +156,8 @@ async fn watch(proxy: &Proxy, client: &mut Client, plan: Plan, began: Instant) -
 
 async fn look(proxy: &Proxy, client: &mut Client, source: Source) -> Seen {
     let path = match source {
-        Source::Stats => STATS,
-        Source::Clusters => CLUSTERS,
+        Source::Stats => stats::QUERY,
+        Source::Clusters => clusters::QUERY,
         Source::Sockets => return connections(proxy),
     };
     let body = match client.get(path, Instant::now() + TIMEOUT).await {
@@ -152,10 +167,10 @@ async fn look(proxy: &Proxy, client: &mut Client, source: Source) -> Seen {
     };
     let (activity, draining) = match source {
         Source::Stats => {
-            let stats = activity::from_stats(&body);
+            let stats = stats::decode(&body);
             (stats.activity, stats.draining)
         }
-        _ => (activity::from_clusters(&body), false),
+        _ => (clusters::decode(&body), false),
     };
     activity.map_or(Seen::Unreadable, |activity| Seen::Busy { activity, draining })
 }
@@ -163,16 +178,18 @@ async fn look(proxy: &Proxy, client: &mut Client, source: Source) -> Seen {
 /// Connections to whatever listens in this pod and is not the proxy.
 fn connections(proxy: &Proxy) -> Seen {
     let profile = proxy.mesh.profile();
-    let counted = sockets::listening().and_then(|listening| {
-        // The proxy's ports, wherever the user moved them: our own connection to its admin API is no request.
+    let counted = listening::listening().and_then(|listening| {
+        // The proxy's ports, wherever the user moved them: our own connection to its admin API is
+        // no request.
         let given = proxy.admin.iter().chain(proxy.ready.iter().map(|ready| &ready.url));
         let given: Vec<u16> = given.filter_map(|endpoint| endpoint.address.port()).collect();
         let is_proxys = |port: u16, uid: u32| {
             profile.owned_ports.contains(&port) || given.contains(&port) || profile.uid == Some(uid)
         };
         let ports = listening.iter().map(|listener| (listener.address.port(), listener.uid));
-        let ports: Vec<u16> = ports.filter(|(port, uid)| !is_proxys(*port, *uid)).map(|(port, _)| port).collect();
-        sockets::connections_to(&ports)
+        let ports: Vec<u16> =
+            ports.filter(|(port, uid)| !is_proxys(*port, *uid)).map(|(port, _)| port).collect();
+        proc_net::connections_to(&ports)
     });
     match counted {
         Ok(active) => Seen::Busy { activity: Activity { active, begun: None }, draining: false },
@@ -181,7 +198,7 @@ fn connections(proxy: &Proxy) -> Seen {
 }
 
 /// Says at the start what will not fit at the end.
-pub(super) fn warn_of_misfits(times: Times, facts: &ProxyFacts) {
+pub(super) fn warn_of_misfits(times: Times, facts: &ServerInfo) {
     for misfit in drain::misfits(times, facts) {
         tracing::warn!("{misfit}");
     }

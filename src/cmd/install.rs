@@ -10,7 +10,8 @@ use crate::io::install;
 /// # Errors
 /// The directory cannot be used, or writing fails; an older copy is then still there.
 pub fn install(directory: &Path) -> Result<Exit, Failure> {
-    let target = install::install(directory).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let target = install::install(directory)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     tracing::info!("installed as {}", target.display());
     Ok(Exit::Yes)
 }

@@ -4,18 +4,18 @@
 
 pub mod check;
 pub mod drain;
-mod facts;
 pub mod install;
+mod pod;
 pub mod probe;
 pub mod quit;
 pub mod run;
+mod runtime;
+mod start;
 mod supervise;
-mod survey;
 pub mod wait;
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::pin::{Pin, pin};
 
 use tracing::Level as TracingLevel;
 
@@ -55,7 +55,9 @@ fn perform(job: Job) -> Result<Exit, Failure> {
 
 fn print(text: &str) -> Result<Exit, Failure> {
     let written = std::io::stdout().write_all(text.as_bytes());
-    written.map(|()| Exit::Yes).map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))
+    written
+        .map(|()| Exit::Yes)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))
 }
 
 /// One sentence, in both places where somebody will look for it.
@@ -66,19 +68,4 @@ fn tell(report: &Report, failure: &Failure) -> Exit {
         tracing::warn!("the reason could not be written to the termination log {path}: {error}");
     }
     failure.exit
-}
-
-/// Runs `future` on this thread, the only one.
-fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let mut outcome = None;
-    drive(pin!(async { outcome = Some(future.await) }))?;
-    outcome.expect("a future that has been driven to its end has an outcome")
-}
-
-/// Not generic: the runtime's machinery is in the binary once, and not once for each job.
-fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
-    let failed =
-        |error| Failure::new(Exit::Failed, format!("the kernel refuses epoll or an event descriptor: {error}"));
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?.block_on(future);
-    Ok(())
 }

@@ -5,15 +5,15 @@
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::block_on;
+use super::runtime::block_on;
 use crate::config::{Probe, Target};
+use crate::core::answer::Fault;
 use crate::core::duration::Spoken;
-use crate::core::envoy::Fault;
 use crate::core::exit::{Exit, Failure};
-use crate::io::http::Client;
+use crate::io::http::client::Client;
 
-/// 0 where the server answers well, else 1 with the reason on stderr. Never in the termination log: that one is for
-/// the container's own end.
+/// 0 where the server answers well, else 1 with the reason on stderr. Never in the termination log:
+/// that one is for the container's own end.
 ///
 /// # Errors
 /// The kernel refuses what the look needs.
@@ -36,7 +36,9 @@ async fn look(settings: &Probe) -> Option<String> {
             let name = endpoint.to_string();
             match Client::new(endpoint.address.clone()).get(&endpoint.path, until).await {
                 Ok(answer) if (200..400).contains(&answer.status) => return None,
-                Ok(answer) => return Some(format!("{name}: status {}, not 200 to 399", answer.status)),
+                Ok(answer) => {
+                    return Some(format!("{name}: status {}, not 200 to 399", answer.status));
+                }
                 Err(fault) => (name, fault),
             }
         }
@@ -44,7 +46,9 @@ async fn look(settings: &Probe) -> Option<String> {
             let name = address.to_string().replace("http://", "tcp://");
             match timeout_at(until, TcpStream::connect(&address.socket_addresses()[..])).await {
                 Ok(Ok(_)) => return None,
-                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => (name, Fault::Refused),
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    (name, Fault::Refused)
+                }
                 Ok(Err(error)) => (name, Fault::Unreachable(error.to_string())),
                 Err(_) => (name, Fault::Silent),
             }

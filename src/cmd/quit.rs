@@ -1,17 +1,18 @@
-//! Asking the proxy to end: `meshim quit`, and what `--quit` does on every exit path. Never changes an exit code.
+//! Asking the proxy to end: `meshim quit`, and what `--quit` does on every exit path. Never changes
+//! an exit code.
 
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use super::wait::register_signals;
-use super::{block_on, facts};
+use super::pod;
+use super::runtime::{block_on, register_signals};
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;
+use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
-use crate::core::proxy_facts::ProxyFacts;
-use crate::core::quit::{Next, Outcome, Quit};
-use crate::io::http::Client;
+use crate::core::stopping::quit::{Next, Outcome, Quit};
+use crate::io::http::client::Client;
 
 /// `meshim quit`: 0 when the proxy will end, or is a native sidecar, which Kubernetes ends; else 1.
 ///
@@ -20,8 +21,9 @@ use crate::io::http::Client;
 pub fn quit(settings: &Settings) -> Result<Exit, Failure> {
     block_on(async {
         let mut stop = register_signals()?;
-        let proxy = facts::proxy_now(settings.proxy.as_ref());
-        let request = Request { urls: settings.urls.clone(), proxy, facts: None, seen_alive: false };
+        let proxy = pod::proxy_now(settings.proxy.as_ref());
+        let request =
+            Request { urls: settings.urls.clone(), proxy, facts: None, seen_alive: false };
         select! {
             biased;
             signal = stop.next() => Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while asking the proxy to end"))),
@@ -41,12 +43,13 @@ pub(super) struct Request {
     /// The mesh's proxy.
     pub(super) proxy: Option<Proxy>,
     /// What it has said about itself.
-    pub(super) facts: Option<ProxyFacts>,
+    pub(super) facts: Option<ServerInfo>,
     /// Has it been seen alive?
     pub(super) seen_alive: bool,
 }
 
-/// Asks all that are to end, beside an application's own exit code, which this never changes: it only logs.
+/// Asks all that are to end, beside an application's own exit code, which this never changes: it
+/// only logs.
 pub(super) async fn ask_and_tell(request: Request) {
     for refusal in ask(request).await {
         tracing::warn!("the proxy will not end: {refusal}");
@@ -58,13 +61,14 @@ async fn ask(request: Request) -> Vec<String> {
     let Request { urls, proxy, facts, seen_alive } = request;
     let own = proxy.as_ref().map(Proxy::quit).unwrap_or_default();
     let facts = match (facts, proxy.and_then(|proxy| proxy.admin)) {
-        (None, Some(admin)) => facts::read(&admin).await,
+        (None, Some(admin)) => pod::read_server_info(&admin).await,
         (facts, _) => facts,
     };
     let is_native = facts.is_some_and(|facts| facts.is_native());
     if is_native {
         tracing::info!(
-            "the proxy is a native sidecar, which Kubernetes ends by itself and would start again: not asked"
+            "the proxy is a native sidecar, which Kubernetes ends by itself and would start \
+             again: not asked"
         );
     }
     let is_its = |url: &Endpoint| own.iter().any(|own| is_same_port(own, url));
@@ -77,7 +81,9 @@ async fn ask(request: Request) -> Vec<String> {
         if is_native {
             return Vec::new();
         }
-        return vec!["no proxy is known that could be asked; name its endpoint with --quit-url".to_owned()];
+        return vec![
+            "no proxy is known that could be asked; name its endpoint with --quit-url".to_owned(),
+        ];
     }
     let mut refusals = Vec::new();
     for outcome in post(Quit::new(proxies, seen_alive)).await {
@@ -98,7 +104,9 @@ async fn post(mut quit: Quit) -> Vec<Outcome> {
             Next::Post { request, endpoint, until } => {
                 let mut client = Client::new(endpoint.address.clone());
                 let answer = client.post(&endpoint.path, began + until).await;
-                let said = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status.to_string());
+                let said = answer
+                    .as_ref()
+                    .map_or_else(ToString::to_string, |answer| answer.status.to_string());
                 tracing::debug!(url = %endpoint, %said, "posted");
                 quit.on(began.elapsed(), request, &answer);
             }

@@ -1,7 +1,7 @@
 //! Being the application's parent: events in, the actions of [`Lifecycle`] out.
 //!
-//! Owns the loop and what each action is; what happens when is `core::lifecycle`'s. From the application's start
-//! on, nothing here ends it but a stop signal's grace period.
+//! Owns the loop and what each action is; what happens when is `core::lifecycle`'s. From the
+//! application's start on, nothing here ends it but a stop signal's grace period.
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -12,14 +12,15 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 use super::quit::Request;
-use super::{drain, facts, quit};
+use super::start::{not_started, stopped_before_start};
+use super::{drain, pod, quit};
 use crate::config::Supervise;
 use crate::core::duration::Spoken;
+use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
-use crate::core::lifecycle::{Action, Event, Lifecycle, Phase};
 use crate::core::proxy::Proxy;
-use crate::core::proxy_facts::ProxyFacts;
 use crate::core::signal::Signal;
+use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Phase};
 use crate::io::process::{self, Application, Change};
 use crate::io::signals::{Arrival, Inbox, Remembered, StopSignals};
 use crate::io::terminal::Terminal;
@@ -33,63 +34,38 @@ pub(super) async fn supervise(
     path: &Path,
     command: &[OsString],
     proxy: Option<Proxy>,
-    beside: Option<Beside>,
+    background: Option<Background>,
     stop: &mut StopSignals,
 ) -> Result<Exit, Failure> {
-    let failed =
-        |what: &str, error: std::io::Error| Failure::new(Exit::Failed, format!("the kernel refuses {what}: {error}"));
-    // From here on every signal is remembered, so that none is lost on the way to the first look into the inbox.
+    let failed = |what: &str, error: std::io::Error| {
+        Failure::new(Exit::Failed, format!("the kernel refuses {what}: {error}"))
+    };
+    // From here on every signal is remembered, so that none is lost on the way to the first look
+    // into the inbox.
     let remembered = Remembered::register().map_err(|error| failed("signal handlers", error))?;
     stopped_before_start(stop)?;
     if let Err(error) = process::adopt_orphans() {
-        tracing::warn!("the kernel does not let us adopt orphans: {error}; they go to the container's init");
+        tracing::warn!(
+            "the kernel does not let us adopt orphans: {error}; they go to the container's init"
+        );
     }
     let terminal = Terminal::controlling();
-    let application =
-        Application::start(path, command, terminal.is_none()).map_err(|error| not_started(path, &error))?;
+    let application = Application::start(path, command, terminal.is_none())
+        .map_err(|error| not_started(path, &error))?;
     let inbox = remembered.into_inbox().map_err(|error| failed("signalfd", error))?;
     tracing::debug!(pid = application.pid(), "the application has started");
-    Ok(Supervisor::new(settings, application, terminal, proxy, beside).run(inbox).await)
-}
-
-/// The last look before the application starts.
-pub(super) fn stopped_before_start(stop: &mut StopSignals) -> Result<(), Failure> {
-    stop.arrived().map_or(Ok(()), |signal| {
-        Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} before the application started")))
-    })
-}
-
-/// fork's or exec's error as what the user should do.
-pub(super) fn not_started(path: &Path, error: &std::io::Error) -> Failure {
-    let path = path.display();
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failure::new(Exit::NotFound, format!("the command {path} cannot be executed: {error}"))
-        }
-        std::io::ErrorKind::WouldBlock => Failure::new(
-            Exit::Failed,
-            format!(
-                "the command {path} cannot be started: the limit of processes is reached ({error}); raise the pod's \
-                 pids limit, or this user's RLIMIT_NPROC"
-            ),
-        ),
-        std::io::ErrorKind::OutOfMemory => Failure::new(
-            Exit::Failed,
-            format!("the command {path} cannot be started: {error}; raise the container's memory limit"),
-        ),
-        _ => Failure::new(Exit::CannotExecute, format!("the command {path} cannot be executed: {error}")),
-    }
+    Ok(Supervisor::new(settings, application, terminal, proxy, background).run(inbox).await)
 }
 
 /// What is done beside waiting; at most one thing at a time.
 type Work = Pin<Box<dyn Future<Output = Done>>>;
 
 /// What goes on by itself beside all of that, and may be dropped at any time.
-pub(super) type Beside = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Background = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What came of it.
 enum Done {
-    Read(Option<ProxyFacts>),
+    Read(Option<ServerInfo>),
     Drained,
     Asked,
 }
@@ -99,10 +75,10 @@ struct Supervisor<'a> {
     application: Application,
     terminal: Option<Terminal>,
     proxy: Option<Proxy>,
-    facts: Option<ProxyFacts>,
+    facts: Option<ServerInfo>,
     lifecycle: Lifecycle,
     work: Option<Work>,
-    beside: Option<Beside>,
+    background: Option<Background>,
     began: Instant,
 }
 
@@ -112,7 +88,7 @@ impl<'a> Supervisor<'a> {
         application: Application,
         terminal: Option<Terminal>,
         proxy: Option<Proxy>,
-        beside: Option<Beside>,
+        background: Option<Background>,
     ) -> Self {
         let mut lifecycle = Lifecycle::new(settings.rules());
         let admin = proxy.as_ref().and_then(|proxy| proxy.admin.clone());
@@ -127,10 +103,20 @@ impl<'a> Supervisor<'a> {
         }
         let mut work: Option<Work> = None;
         if let (Some(admin), true) = (admin, settings.needs_facts()) {
-            work = Some(Box::pin(async move { Done::Read(facts::read(&admin).await) }));
+            work = Some(Box::pin(async move { Done::Read(pod::read_server_info(&admin).await) }));
         }
         let began = Instant::now();
-        Self { settings, application, terminal, proxy, facts: None, lifecycle, work, beside, began }
+        Self {
+            settings,
+            application,
+            terminal,
+            proxy,
+            facts: None,
+            lifecycle,
+            work,
+            background,
+            began,
+        }
     }
 
     async fn run(mut self, mut inbox: Inbox) -> Exit {
@@ -141,12 +127,13 @@ impl<'a> Supervisor<'a> {
                 arrival = inbox.next() => match arrival {
                     Ok(Arrival::Child) => self.on_child(),
                     Ok(arrival) => self.on_signal(arrival),
-                    // It is our own descriptor, open and valid: nothing that could be waited for, nor done about it.
+                    // It is our own descriptor, open and valid: nothing that could be waited for,
+                    // nor done about it.
                     Err(error) => return self.deaf(&error),
                 },
                 done = finished(&mut self.work) => self.on_done(done),
                 () = at(deadline) => vec![Event::TimeOver],
-                () = over(&mut self.beside) => Vec::new(),
+                () = over(&mut self.background) => Vec::new(),
             };
             for event in events {
                 for action in self.lifecycle.on(self.began.elapsed(), event) {
@@ -158,12 +145,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// The signals of a terminal's keys go to its foreground group, the application's own, without us.
+    /// The signals of a terminal's keys go to its foreground group, the application's own, without
+    /// us.
     fn on_signal(&self, arrival: Arrival) -> Vec<Event> {
         match arrival {
-            Arrival::Sent(signal) | Arrival::Kernel(signal @ Signal::HUP) => vec![Event::Came(signal)],
+            Arrival::Sent(signal) | Arrival::Kernel(signal @ Signal::HUP) => {
+                vec![Event::Came(signal)]
+            }
             Arrival::Kernel(signal) => {
-                tracing::debug!(%signal, terminal = self.terminal.is_some(), "the kernel's signal is not forwarded");
+                tracing::debug!(%signal, terminal = self.terminal.is_some(), "the kernel's signal \
+                                                                              is not forwarded");
                 Vec::new()
             }
             Arrival::Child => Vec::new(),
@@ -181,8 +172,8 @@ impl<'a> Supervisor<'a> {
         events
     }
 
-    /// Under a shell with job control we stop when the application does, and go on with it, so that the shell sees
-    /// the one job that it has started.
+    /// Under a shell with job control we stop when the application does, and go on with it, so that
+    /// the shell sees the one job that it has started.
     fn stop_with_it(&self) {
         let Some(terminal) = self.terminal.as_ref().filter(|_| process::is_a_job()) else { return };
         let group = self.application.group();
@@ -223,13 +214,21 @@ impl<'a> Supervisor<'a> {
             Action::Kill => {
                 self.work = None;
                 let grace = Spoken(self.settings.grace);
-                tracing::warn!("the application has not ended within {grace} of the stop signal (--grace): killing it");
+                tracing::warn!(
+                    "the application has not ended within {grace} of the stop signal (--grace): \
+                     killing it"
+                );
                 self.send(Signal::KILL);
             }
             Action::Quit => {
                 let urls = self.settings.quit_urls.clone();
                 let seen_alive = self.proxy.is_some();
-                let request = Request { urls, proxy: self.proxy.clone(), facts: self.facts.take(), seen_alive };
+                let request = Request {
+                    urls,
+                    proxy: self.proxy.clone(),
+                    facts: self.facts.take(),
+                    seen_alive,
+                };
                 self.work = Some(Box::pin(async move {
                     quit::ask_and_tell(request).await;
                     Done::Asked
@@ -244,7 +243,8 @@ impl<'a> Supervisor<'a> {
         let (proxy, times, facts) = (self.proxy.clone()?, self.settings.drain?, self.facts.clone());
         let began = Instant::now();
         Some(Box::pin(async move {
-            // Where the proxy could not be told, that has been said, and the application has served on all the same.
+            // Where the proxy could not be told, that has been said, and the application has served
+            // on all the same.
             let _ = drain::until_idle(proxy, times, facts, began).await;
             Done::Drained
         }))
@@ -253,12 +253,17 @@ impl<'a> Supervisor<'a> {
     fn send(&self, signal: Signal) {
         tracing::debug!(%signal, phase = ?self.lifecycle.phase(), "forwarding");
         if let Err(error) = self.application.send(signal) {
-            tracing::warn!("{signal} cannot be sent to the application: {error}; does it run as another user?");
+            tracing::warn!(
+                "{signal} cannot be sent to the application: {error}; does it run as another user?"
+            );
         }
     }
 
     fn deaf(&self, error: &std::io::Error) -> Exit {
-        tracing::error!("signals cannot be read any more: {error}; phase={:?}", self.lifecycle.phase());
+        tracing::error!(
+            "signals cannot be read any more: {error}; phase={:?}",
+            self.lifecycle.phase()
+        );
         match self.lifecycle.phase() {
             Phase::Quitting(exit) => exit,
             _ => Exit::Failed,
@@ -273,10 +278,10 @@ async fn finished(work: &mut Option<Work>) -> Done {
     done
 }
 
-async fn over(beside: &mut Option<Beside>) {
-    let Some(running) = beside else { return pending().await };
+async fn over(background: &mut Option<Background>) {
+    let Some(running) = background else { return pending().await };
     running.await;
-    *beside = None;
+    *background = None;
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -1,25 +1,31 @@
-//! `meshim wait`, and the waiting of the default job: detect the mesh, look until the verdict, tell on the way.
+//! `meshim wait`, and the waiting of the default job: detect the mesh, look until the verdict, tell
+//! on the way.
 
 use std::time::{Duration, Instant};
 
 use tokio::select;
 
-use super::block_on;
+use super::runtime::{block_on, register_signals};
 use crate::config::Wait;
-use crate::core::diagnosis::{self, Hints, Seen};
+use crate::core::answer::{Answer, Fault};
 use crate::core::duration::Spoken;
 use crate::core::endpoint::Endpoint;
-use crate::core::envoy::{self, Answer, Expect, Fault, Observation};
+use crate::core::envoy::init_dump;
 use crate::core::exit::{Exit, Failure};
+use crate::core::mesh::Expect;
 use crate::core::mesh::{self, Detected, Mesh};
-use crate::core::pacing::{Distance, Patience, Verdict, pause};
 use crate::core::proxy::Proxy;
-use crate::core::ready::{Gate, Next, Target};
 use crate::core::signal::Signal;
-use crate::io::http::Client;
-use crate::io::look::Looker;
+use crate::core::waiting::diagnosis::{self, Hints, Seen};
+use crate::core::waiting::observation::{self, Observation};
+use crate::core::waiting::pacing::{Distance, Reminders, Verdict, pause};
+use crate::core::waiting::readiness::{Next, Readiness};
+use crate::core::waiting::targets::{Shape, Target, endpoint_of};
+use crate::io::http::client::Client;
+use crate::io::http::poller::Poller;
 use crate::io::signals::{StopSignals, Woken};
-use crate::io::sockets::{self, Listener};
+use crate::io::sockets::listener::Listener;
+use crate::io::sockets::listening;
 
 /// How often a guess that no answer has confirmed yet is held against the listening ports again.
 const SECOND_GUESS: Duration = Duration::from_secs(1);
@@ -39,12 +45,6 @@ pub fn wait(settings: &Wait) -> Result<Exit, Failure> {
     }
 }
 
-/// Catches the stop signals, from before the first look on.
-pub(super) fn register_signals() -> Result<StopSignals, Failure> {
-    StopSignals::register()
-        .map_err(|error| Failure::new(Exit::Failed, format!("the kernel refuses handlers for stop signals: {error}")))
-}
-
 /// How the waiting ended.
 #[derive(Debug)]
 pub(super) enum Waited {
@@ -56,8 +56,8 @@ pub(super) enum Waited {
     TimedOut(String),
 }
 
-/// Waits until the proxy is ready. `known` is called as soon as the mesh is known, before the first look at it.
-/// `beside` is the proxy as far as one has been found, also where the wait fails.
+/// Waits until the proxy is ready. `known` is called as soon as the mesh is known, before the first
+/// look at it. `beside` is the proxy as far as one has been found, also where the wait fails.
 pub(super) fn until_ready(
     settings: &Wait,
     stop: &mut StopSignals,
@@ -65,7 +65,8 @@ pub(super) fn until_ready(
     mut known: impl FnMut(Mesh) -> Result<(), Failure>,
 ) -> Result<Waited, Failure> {
     let began = Instant::now();
-    let mut waiter = Waiter { settings, began, patience: Patience::default(), strangers: Vec::new(), stop };
+    let mut waiter =
+        Waiter { settings, began, reminders: Reminders::default(), strangers: Vec::new(), stop };
     loop {
         let (proxy, guessed) = match &settings.proxy {
             Some(proxy) => (proxy.clone(), false),
@@ -97,11 +98,11 @@ enum Found {
     Over(Waited),
 }
 
-/// One wait: its clock, its patience, and what it must not take for a proxy again.
+/// One wait: its clock, its reminders, and what it must not take for a proxy again.
 struct Waiter<'a> {
     settings: &'a Wait,
     began: Instant,
-    patience: Patience,
+    reminders: Reminders,
     /// Guesses that an answer has refuted.
     strangers: Vec<(Mesh, Observation)>,
     stop: &'a mut StopSignals,
@@ -119,45 +120,57 @@ impl Waiter<'_> {
         loop {
             let before = self.now();
             let shown = self.shown().map_err(|error| {
-                let sentence =
-                    format!("--mesh auto needs the listening sockets, and neither sock_diag nor /proc/net/tcp tells them: {error}; name the mesh with --mesh");
+                let sentence = format!(
+                    "--mesh auto needs the listening sockets, and neither sock_diag nor \
+                             /proc/net/tcp tells them: {error}; name the mesh with --mesh"
+                );
                 Failure::new(Exit::Failed, sentence)
             })?;
             match shown {
                 Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
                 Detected::Ambient => {
-                    tracing::info!("this pod is in an ambient mesh: there is no sidecar to wait for");
+                    tracing::info!(
+                        "this pod is in an ambient mesh: there is no sidecar to wait for"
+                    );
                     return Ok(Found::Over(Waited::WithoutProxy));
                 }
                 Detected::Nothing => {}
             }
             if !std::mem::replace(&mut told, true) {
-                tracing::info!(timeout = %self.timeout(), "waiting for a proxy to show up in this pod");
+                tracing::info!(timeout = %self.timeout(), "waiting for a proxy to show up in this \
+                                                           pod");
             }
             let now = self.now();
             match limits.verdict(now, false) {
                 Some(Verdict::Absent) => return Ok(Found::Over(absent(now))),
                 Some(_) => {
-                    let sentence = format!("no proxy within {}: {}", Spoken(now), self.nothing_found());
+                    let sentence =
+                        format!("no proxy within {}: {}", Spoken(now), self.nothing_found());
                     return Ok(Found::Over(Waited::TimedOut(sentence)));
                 }
                 None => {}
             }
-            if self.patience.is_over(now) {
+            if self.reminders.is_over(now) {
                 tracing::warn!("no proxy after {}: {}", Spoken(now), self.nothing_found());
             }
-            self.rest(limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now), None)?;
+            self.rest(
+                limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now),
+                None,
+            )?;
         }
     }
 
     /// What the listening ports show, but for guesses that were refuted.
     fn shown(&self) -> std::io::Result<Detected> {
         let refuted: Vec<Mesh> = self.strangers.iter().map(|(mesh, _)| *mesh).collect();
-        Ok(mesh::detect(&ports_of(&sockets::listening()?), &refuted))
+        Ok(mesh::detect(&ports_of(&listening::listening()?), &refuted))
     }
 
     fn timeout(&self) -> String {
-        self.settings.limits.timeout.map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string())
+        self.settings
+            .limits
+            .timeout
+            .map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string())
     }
 
     fn nothing_found(&self) -> String {
@@ -166,89 +179,120 @@ impl Waiter<'_> {
 
     /// Looks at one proxy until the verdict; `None` when it was no proxy after all.
     fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
-        let mut gate = Gate::new(self.settings.limits, proxy.shape(guessed));
+        let mut readiness = Readiness::new(self.settings.limits, Shape::of(proxy, guessed));
         let mut clients = Clients::new(proxy);
         let mut second_guess = self.now() + SECOND_GUESS;
-        let ready = proxy.endpoint(Target::Authority(0)).0.to_string();
-        tracing::info!(mesh = %proxy.mesh, %ready, timeout = %self.timeout(), "waiting for the proxy");
+        let ready = endpoint_of(proxy, Target::Authority(0)).0.to_string();
+        tracing::info!(mesh = %proxy.mesh, %ready, timeout = %self.timeout(), "waiting for the \
+                                                                               proxy");
         loop {
-            match gate.next(self.now()) {
+            match readiness.next(self.now()) {
                 Next::Rest(_) if guessed && self.now() >= second_guess => {
-                    // A stranger on one mesh's port may have kept us from another mesh's proxy that came later.
+                    // A stranger on one mesh's port may have kept us from another mesh's proxy that
+                    // came later.
                     if self.shown().is_ok_and(|shown| shown != Detected::Sidecar(proxy.mesh)) {
                         return Ok(None);
                     }
                     second_guess = self.now() + SECOND_GUESS;
                 }
-                Next::Rest(until) => self.rest(until, Some((proxy, &gate)))?,
+                Next::Rest(until) => self.rest(until, Some((proxy, &readiness)))?,
                 Next::Look { target, until } => {
                     let before = self.now();
                     let seen = clients.look(proxy, target, self.began + until, self.stop);
-                    let seen = seen.map_err(|signal| self.stopped(signal, Some((proxy, &gate))))?;
+                    let seen =
+                        seen.map_err(|signal| self.stopped(signal, Some((proxy, &readiness))))?;
                     let now = self.now();
-                    tracing::debug!(url = %proxy.endpoint(target).0, %seen, "looked");
-                    gate.observe(target, now, now.saturating_sub(before), seen);
-                    if self.patience.is_over(now) {
-                        tracing::warn!("not ready after {}: {}", Spoken(now), explain(proxy, &gate, &Hints::default()));
+                    tracing::debug!(url = %endpoint_of(proxy, target).0, %seen, "looked");
+                    readiness.observe(target, now, now.saturating_sub(before), seen);
+                    if self.reminders.is_over(now) {
+                        tracing::warn!(
+                            "not ready after {}: {}",
+                            Spoken(now),
+                            explain(proxy, &readiness, &Hints::default())
+                        );
                     }
                 }
-                Next::Over(verdict) => return self.over(verdict, proxy, &gate),
+                Next::Over(verdict) => return self.over(verdict, proxy, &readiness),
             }
         }
     }
 
-    fn over(&mut self, verdict: Verdict, proxy: &Proxy, gate: &Gate) -> Result<Option<Waited>, Failure> {
+    fn over(
+        &mut self,
+        verdict: Verdict,
+        proxy: &Proxy,
+        readiness: &Readiness,
+    ) -> Result<Option<Waited>, Failure> {
         let now = self.now();
         Ok(match verdict {
             Verdict::Ready => {
-                tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = gate.looks(), "the proxy is ready");
+                tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = readiness.looks(), "the proxy is ready");
                 Some(Waited::Ready)
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
                 // Whoever has not answered a look will not answer this, and only draw out the wait.
-                let (cheap, authority, _) = gate.last_seen();
+                let (cheap, authority, _) = readiness.last_seen();
                 let speaks = cheap.or(authority).is_some_and(Observation::speaks);
-                let unready = if speaks { unready_targets(proxy, self.stop) } else { Ok(Vec::new()) };
-                let unready = unready.map_err(|signal| self.stopped(signal, Some((proxy, gate))))?;
+                let unready =
+                    if speaks { unready_targets(proxy, self.stop) } else { Ok(Vec::new()) };
+                let unready =
+                    unready.map_err(|signal| self.stopped(signal, Some((proxy, readiness))))?;
                 let hints = Hints { unready, other_mesh: other_than(proxy.mesh) };
-                let why = explain(proxy, gate, &hints);
-                let sentence = format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
+                let why = explain(proxy, readiness, &hints);
+                let sentence =
+                    format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
                 Some(Waited::TimedOut(sentence))
             }
             Verdict::Unconfirmed => {
-                let Some(seen) = gate.last_seen().1.cloned() else { return Ok(None) };
-                let url = proxy.endpoint(Target::Authority(0)).0;
-                tracing::warn!("{url} answers {seen}: that is not the {} proxy, looking for another", proxy.mesh);
+                let Some(seen) = readiness.last_seen().1.cloned() else { return Ok(None) };
+                let url = endpoint_of(proxy, Target::Authority(0)).0;
+                tracing::warn!(
+                    "{url} answers {seen}: that is not the {} proxy, looking for another",
+                    proxy.mesh
+                );
                 self.strangers.push((proxy.mesh, seen));
                 None
             }
         })
     }
 
-    fn rest(&mut self, until: Duration, watched: Option<(&Proxy, &Gate)>) -> Result<(), Failure> {
+    fn rest(
+        &mut self,
+        until: Duration,
+        watched: Option<(&Proxy, &Readiness)>,
+    ) -> Result<(), Failure> {
         match self.stop.wait(None, self.began + until) {
             Ok(Woken::Stopped(signal)) => Err(self.stopped(signal, watched)),
             Ok(Woken::Ready | Woken::TimeUp) => Ok(()),
-            Err(error) => Err(Failure::new(Exit::Failed, format!("the kernel does not let us wait: {error}"))),
+            Err(error) => {
+                Err(Failure::new(Exit::Failed, format!("the kernel does not let us wait: {error}")))
+            }
         }
     }
 
-    fn stopped(&self, signal: Signal, watched: Option<(&Proxy, &Gate)>) -> Failure {
-        let why = watched.map_or_else(|| self.nothing_found(), |(proxy, gate)| explain(proxy, gate, &Hints::default()));
+    fn stopped(&self, signal: Signal, watched: Option<(&Proxy, &Readiness)>) -> Failure {
+        let why = watched.map_or_else(
+            || self.nothing_found(),
+            |(proxy, readiness)| explain(proxy, readiness, &Hints::default()),
+        );
         let after = Spoken(self.now());
-        Failure::new(Exit::Signal(signal), format!("ended by {signal} after waiting {after} for the proxy: {why}"))
+        Failure::new(
+            Exit::Signal(signal),
+            format!("ended by {signal} after waiting {after} for the proxy: {why}"),
+        )
     }
 }
 
 /// What was last seen of a proxy, and what may be behind it.
-fn explain(proxy: &Proxy, gate: &Gate, hints: &Hints) -> String {
-    let (cheap, authority, current) = gate.last_seen();
+fn explain(proxy: &Proxy, readiness: &Readiness, hints: &Hints) -> String {
+    let (cheap, authority, current) = readiness.last_seen();
     let seen = cheap.map(|seen| (Target::Cheap, seen)).into_iter();
     let seen = seen.chain(authority.map(|seen| (Target::Authority(current), seen)));
-    let seen: Vec<Seen<'_>> = seen.map(|(target, seen)| (proxy.endpoint(target).0, seen)).collect();
+    let seen: Vec<Seen<'_>> =
+        seen.map(|(target, seen)| (endpoint_of(proxy, target).0, seen)).collect();
     let (last, advice) = (diagnosis::last_seen(&seen), diagnosis::advice(proxy.mesh, &seen, hints));
-    format!("{last} ({} looks); {advice}", gate.looks())
+    format!("{last} ({} looks); {advice}", readiness.looks())
 }
 
 fn ports_of(listening: &[Listener]) -> Vec<u16> {
@@ -257,7 +301,7 @@ fn ports_of(listening: &[Listener]) -> Vec<u16> {
 
 /// Another mesh than the one waited for, if the pod's listening ports show one.
 fn other_than(mesh: Mesh) -> Option<Mesh> {
-    match mesh::detect(&ports_of(&sockets::listening().ok()?), &[mesh]) {
+    match mesh::detect(&ports_of(&listening::listening().ok()?), &[mesh]) {
         Detected::Sidecar(other) => Some(other),
         Detected::Ambient | Detected::Nothing => None,
     }
@@ -270,15 +314,15 @@ fn absent(now: Duration) -> Waited {
 
 /// One connection to each endpoint.
 struct Clients {
-    cheap: Option<Looker>,
-    ready: Vec<Looker>,
+    cheap: Option<Poller>,
+    ready: Vec<Poller>,
 }
 
 impl Clients {
     fn new(proxy: &Proxy) -> Self {
         Self {
-            cheap: proxy.cheap.as_ref().map(Looker::new),
-            ready: proxy.ready.iter().map(|ready| Looker::new(&ready.url)).collect(),
+            cheap: proxy.cheap.as_ref().map(Poller::new),
+            ready: proxy.ready.iter().map(|ready| Poller::new(&ready.url)).collect(),
         }
     }
 
@@ -289,19 +333,25 @@ impl Clients {
         until: Instant,
         stop: &mut StopSignals,
     ) -> Result<Observation, Signal> {
-        let (endpoint, expect) = proxy.endpoint(target);
-        let looker = match (target, &mut self.cheap) {
-            _ if expect == Expect::ServerInfo => return Ok(envoy::decode(expect, read(endpoint, until, stop)?)),
+        let (endpoint, expect) = endpoint_of(proxy, target);
+        let poller = match (target, &mut self.cheap) {
+            _ if expect == Expect::ServerInfo => {
+                return Ok(observation::decode(expect, read(endpoint, until, stop)?));
+            }
             (Target::Cheap, Some(cheap)) => cheap,
             (Target::Cheap, None) => &mut self.ready[0],
             (Target::Authority(index), _) => &mut self.ready[index],
         };
-        Ok(envoy::decode(expect, looker.look(until, stop)?))
+        Ok(observation::decode(expect, poller.look(until, stop)?))
     }
 }
 
 /// Reads a page that is too long for a look.
-fn read(endpoint: &Endpoint, until: Instant, stop: &mut StopSignals) -> Result<Result<Answer, Fault>, Signal> {
+fn read(
+    endpoint: &Endpoint,
+    until: Instant,
+    stop: &mut StopSignals,
+) -> Result<Result<Answer, Fault>, Signal> {
     let mut client = Client::new(endpoint.address.clone());
     let read = block_on(async {
         Ok(select! {
@@ -318,5 +368,5 @@ fn unready_targets(proxy: &Proxy, stop: &mut StopSignals) -> Result<Vec<String>,
     let Some(admin) = &proxy.admin else { return Ok(Vec::new()) };
     let answer = read(&admin.at("/init_dump"), Instant::now() + INIT_DUMP_TIMEOUT, stop)?;
     let answer = answer.ok().filter(|answer| answer.status == 200);
-    Ok(answer.map_or_else(Vec::new, |answer| envoy::unready_targets(&answer.body)))
+    Ok(answer.map_or_else(Vec::new, |answer| init_dump::unready_targets(&answer.body)))
 }

@@ -26,24 +26,35 @@ impl Reader<'_> {
         let given = self.proxy(&args.proxy);
         let request_timeout = self.look_time("request_timeout", &args.proxy.request_timeout);
         let listen = self.listen(&args.listen);
-        let form = self.choice("output", &args.output, &[("text", Form::Text), ("json", Form::Json)]);
-        Some(Check { proxy: Proxy::given(&given?), request_timeout: request_timeout?, listen: listen?, form: form? })
+        let form =
+            self.choice("output", &args.output, &[("text", Form::Text), ("json", Form::Json)]);
+        Some(Check {
+            proxy: Proxy::given(&given?),
+            request_timeout: request_timeout?,
+            listen: listen?,
+            form: form?,
+        })
     }
 
     /// Every address is read, so that each bad one is told.
     pub(super) fn listen(&mut self, args: &ListenArgs) -> Option<Vec<SocketAddr>> {
-        let read: Vec<Option<SocketAddr>> =
-            args.listen.iter().map(|text| self.read("listen", text.trim(), parse_address)).collect();
+        let read: Vec<Option<SocketAddr>> = args
+            .listen
+            .iter()
+            .map(|text| self.read("listen", text.trim(), parse_address))
+            .collect();
         read.into_iter().collect()
     }
 }
 
-/// `0.0.0.0:8080`, `[::]:8080`. What other programs take (`:8080`, `localhost:8080`, `8080`) is refused with the
-/// two things it could mean, since they are what this check tells apart.
+/// `0.0.0.0:8080`, `[::]:8080`. What other programs take (`:8080`, `localhost:8080`, `8080`) is
+/// refused with the two things it could mean, since they are what this check tells apart.
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return if address.port() == 0 {
-            Err(format!("`{text}` has port 0, which is a different port at every start; name the real one"))
+            Err(format!(
+                "`{text}` has port 0, which is a different port at every start; name the real one"
+            ))
         } else {
             Ok(address)
         };
@@ -54,8 +65,12 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
         _ if text.parse::<IpAddr>().is_ok() => {
             format!("`{text}` has no port; write it behind a colon, as 0.0.0.0:8080")
         }
-        ("localhost", Some(port)) => format!("`{text}` names no address; write 127.0.0.1:{port} or [::1]:{port}"),
-        ("" | "*", Some(port)) => format!("`{text}` names no address; write 0.0.0.0:{port} or [::]:{port}"),
+        ("localhost", Some(port)) => {
+            format!("`{text}` names no address; write 127.0.0.1:{port} or [::1]:{port}")
+        }
+        ("" | "*", Some(port)) => {
+            format!("`{text}` names no address; write 0.0.0.0:{port} or [::]:{port}")
+        }
         _ => format!("`{text}` is no address and port; write 0.0.0.0:8080, [::]:8080 or the like"),
     })
 }

@@ -1,7 +1,7 @@
 //! Settings: text from flags and `MESHIM_*` variables, checked into values.
 //!
-//! The only module that reads settings. All bad values are collected and reported at once, each with the place
-//! it came from and what would be right.
+//! The only module that reads settings. All bad values are collected and reported at once, each
+//! with the place it came from and what would be right.
 
 mod check;
 mod probe;
@@ -22,8 +22,8 @@ use self::reader::Reader;
 pub use self::supervise::{Drain, Quit, Supervise};
 use crate::cli::{Cli, ReportArgs, RunArgs, Sub};
 use crate::core::exit::{Exit, Failure};
-use crate::core::pacing::Limits;
 use crate::core::proxy::Proxy;
+use crate::core::waiting::pacing::Limits;
 
 /// What this run is to do.
 #[derive(Debug)]
@@ -127,19 +127,25 @@ pub struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { level: Level::Info, form: Form::Text, termination_log: PathBuf::from("/dev/termination-log") }
+        Self {
+            level: Level::Info,
+            form: Form::Text,
+            termination_log: PathBuf::from("/dev/termination-log"),
+        }
     }
 }
 
 /// Reads the command line and the environment.
 ///
-/// The report settings come back in either case, as far as they are usable, so that even a failure to read the
-/// others is told in the right form and place.
+/// The report settings come back in either case, as far as they are usable, so that even a failure
+/// to read the others is told in the right form and place.
 pub fn load(args: Vec<OsString>) -> (Report, Result<Job, Failure>) {
     let mut clap = command();
     match clap.try_get_matches_from_mut(&args) {
         Ok(matches) => read(&clap, &matches),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
+        {
             (Report::default(), Ok(Job::Print(error.render().to_string())))
         }
         Err(error) => {
@@ -155,14 +161,19 @@ pub fn load(args: Vec<OsString>) -> (Report, Result<Job, Failure>) {
 fn command() -> Command {
     let mut command = Cli::command();
     let is_unset = |value: &OsStr| value.is_empty();
-    if !std::env::vars_os().any(|(name, value)| is_unset(&value) && name.as_encoded_bytes().starts_with(b"MESHIM_")) {
+    if !std::env::vars_os()
+        .any(|(name, value)| is_unset(&value) && name.as_encoded_bytes().starts_with(b"MESHIM_"))
+    {
         return command;
     }
     let unset_where_empty = |arg: clap::Arg| {
-        let empty = arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| is_unset(&value)));
+        let empty = arg
+            .get_env()
+            .is_some_and(|name| std::env::var_os(name).is_some_and(|value| is_unset(&value)));
         if empty { arg.env(None::<&str>) } else { arg }
     };
-    // The options of subcommands are not there before: building them all is a third of what a start costs us.
+    // The options of subcommands are not there before: building them all is a third of what a start
+    // costs us.
     command.build();
     command.mut_args(unset_where_empty).mut_subcommands(|sub| sub.mut_args(unset_where_empty))
 }
@@ -177,7 +188,8 @@ fn usage_sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     // The tip to write `-- --option` would hand it to the application.
-    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
+    let said: Vec<&str> =
+        lines.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
     let said = said.join("; ").replace(":; ", ": ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     match error.get(ContextKind::InvalidArg) {
@@ -201,24 +213,37 @@ fn read(command: &Command, matches: &ArgMatches) -> (Report, Result<Job, Failure
     let mut reader = Reader::new(command, matches);
     let (report, job) = match &cli.subcommand {
         None => (reader.report(&cli.run.report), reader.run(cli.run).map(Job::Run)),
-        Some(Sub::Wait(args)) => (reader.report(&args.report), reader.wait(&args.wait).map(Job::Wait)),
+        Some(Sub::Wait(args)) => {
+            (reader.report(&args.report), reader.wait(&args.wait).map(Job::Wait))
+        }
         Some(Sub::Drain(args)) => (reader.report(&args.report), reader.drain(args).map(Job::Drain)),
         Some(Sub::Quit(args)) => (reader.report(&args.report), reader.quit(args).map(Job::Quit)),
         Some(Sub::Check(args)) => (reader.report(&args.report), reader.check(args).map(Job::Check)),
         Some(Sub::Probe(args)) => (reader.report(&args.report), reader.probe(args).map(Job::Probe)),
-        Some(Sub::Install(args)) => (reader.report(&args.report), Some(Job::Install(PathBuf::from(&args.directory)))),
+        Some(Sub::Install(args)) => {
+            (reader.report(&args.report), Some(Job::Install(PathBuf::from(&args.directory))))
+        }
     };
     (report, reader.finish(job))
 }
 
 impl Reader<'_> {
     fn report(&mut self, args: &ReportArgs) -> Report {
-        let levels = [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug)];
+        let levels = [
+            ("error", Level::Error),
+            ("warn", Level::Warn),
+            ("info", Level::Info),
+            ("debug", Level::Debug),
+        ];
         let usual = Report::default();
         Report {
             level: self.choice("log", &args.log, &levels).unwrap_or(usual.level),
             form: self
-                .choice("log_format", &args.log_format, &[("text", Form::Text), ("json", Form::Json)])
+                .choice(
+                    "log_format",
+                    &args.log_format,
+                    &[("text", Form::Text), ("json", Form::Json)],
+                )
                 .unwrap_or(usual.form),
             termination_log: PathBuf::from(&args.termination_log),
         }
@@ -226,15 +251,26 @@ impl Reader<'_> {
 
     fn run(&mut self, args: RunArgs) -> Option<Run> {
         let wait = self.wait(&args.wait);
-        let on_timeout =
-            self.choice("on_timeout", &args.on_timeout, &[("fail", OnTimeout::Fail), ("start", OnTimeout::Start)]);
-        let modes = [("enforce", Enforcement::Enforce), ("warn", Enforcement::Warn), ("off", Enforcement::Off)];
+        let on_timeout = self.choice(
+            "on_timeout",
+            &args.on_timeout,
+            &[("fail", OnTimeout::Fail), ("start", OnTimeout::Start)],
+        );
+        let modes = [
+            ("enforce", Enforcement::Enforce),
+            ("warn", Enforcement::Warn),
+            ("off", Enforcement::Off),
+        ];
         let check = self.choice("check", &args.check, &modes);
         let listen = self.listen(&args.listen);
         let supervise = self.supervise(&args);
-        let (wait, on_timeout, check, listen, supervise) = (wait?, on_timeout?, check?, listen?, supervise?);
+        let (wait, on_timeout, check, listen, supervise) =
+            (wait?, on_timeout?, check?, listen?, supervise?);
         if on_timeout == OnTimeout::Start && wait.limits.timeout.is_none() {
-            self.problem("on_timeout", "`start` never happens with --timeout 0, which waits for ever; set a timeout");
+            self.problem(
+                "on_timeout",
+                "`start` never happens with --timeout 0, which waits for ever; set a timeout",
+            );
         }
         Some(Run { wait, on_timeout, check, listen, supervise, command: args.command })
     }
@@ -247,7 +283,8 @@ mod tests {
     use super::*;
 
     fn loaded(args: &[&str]) -> Result<Job, String> {
-        let args = std::iter::once("meshim").chain(args.iter().copied()).map(OsString::from).collect();
+        let args =
+            std::iter::once("meshim").chain(args.iter().copied()).map(OsString::from).collect();
         load(args).1.map_err(|failure| failure.sentence)
     }
 
@@ -263,7 +300,9 @@ mod tests {
     fn each_subcommands_help_begins_as_the_list_tells_it() {
         let list = Cli::command();
         for listed in list.get_subcommands() {
-            let Ok(Job::Print(help)) = loaded(&[listed.get_name(), "--help"]) else { panic!("{}", listed.get_name()) };
+            let Ok(Job::Print(help)) = loaded(&[listed.get_name(), "--help"]) else {
+                panic!("{}", listed.get_name())
+            };
             assert!(help.starts_with(&listed.get_about().unwrap().to_string()), "{help}");
         }
     }
@@ -280,17 +319,31 @@ mod tests {
 
     #[test]
     fn what_follows_the_two_dashes_is_the_applications() {
-        let Ok(Job::Run(run)) = loaded(&["--", "app", "--timeout", "x", "--", "-h"]) else { panic!() };
+        let Ok(Job::Run(run)) = loaded(&["--", "app", "--timeout", "x", "--", "-h"]) else {
+            panic!()
+        };
         assert_eq!(run.command, ["app", "--timeout", "x", "--", "-h"]);
-        assert!(loaded(&["app"]).unwrap_err().contains("'app' found; the command goes behind two dashes"));
+        assert!(
+            loaded(&["app"])
+                .unwrap_err()
+                .contains("'app' found; the command goes behind two dashes")
+        );
         assert!(loaded(&[]).unwrap_err().contains("no command was given"));
     }
 
     #[test]
     fn every_bad_value_is_reported_at_once_with_its_remedy() {
-        let error =
-            loaded(&["--timeout", "30", "--mesh=isto", "--admin-url", "http://10.1.2.3:15000", "--log=x", "--", "a"])
-                .unwrap_err();
+        let error = loaded(&[
+            "--timeout",
+            "30",
+            "--mesh=isto",
+            "--admin-url",
+            "http://10.1.2.3:15000",
+            "--log=x",
+            "--",
+            "a",
+        ])
+        .unwrap_err();
         for part in [
             "4 settings are wrong",
             "write 30s",
@@ -306,10 +359,16 @@ mod tests {
     fn contradictions_are_refused() {
         let table: [(&[&str], &str); 6] = [
             (&["--absent-after=2m"], "--absent-after: 2m is not below --timeout 2m"),
-            (&["--mesh=none", "--ready-url=http://127.0.0.1:1/"], "--ready-url: contradicts --mesh none"),
+            (
+                &["--mesh=none", "--ready-url=http://127.0.0.1:1/"],
+                "--ready-url: contradicts --mesh none",
+            ),
             (&["--mesh=linkerd", "--admin-url=unix:/a"], "--admin-url: contradicts --mesh linkerd"),
             (&["--timeout=0", "--on-timeout=start"], "--on-timeout: `start` never happens"),
-            (&["--admin-url=http://127.0.0.1:1/ready"], "has a path; write the address alone, as http://127.0.0.1:1"),
+            (
+                &["--admin-url=http://127.0.0.1:1/ready"],
+                "has a path; write the address alone, as http://127.0.0.1:1",
+            ),
             (&["--request-timeout=0"], "a look needs some time"),
         ];
         for (args, part) in table {
@@ -322,7 +381,11 @@ mod tests {
     fn a_remote_host_needs_permission() {
         let url = "--ready-url=http://10.0.0.1:80/";
         assert!(loaded(&[url, "--", "a"]).is_err());
-        assert!(loaded(&[url, "--allow-remote=no", "--", "a"]).unwrap_err().contains("`no` is not one of true"));
+        assert!(
+            loaded(&[url, "--allow-remote=no", "--", "a"])
+                .unwrap_err()
+                .contains("`no` is not one of true")
+        );
         assert!(run(&[url, "--allow-remote"]).wait.proxy.is_some());
     }
 
@@ -336,6 +399,9 @@ mod tests {
     #[test]
     fn a_mistyped_option_is_one_sentence() {
         let error = loaded(&["--tiemout=5s", "--", "a"]).unwrap_err();
-        assert!(error.contains("'--tiemout'") && error.contains("'--timeout'") && !error.contains('\n'), "{error}");
+        assert!(
+            error.contains("'--tiemout'") && error.contains("'--timeout'") && !error.contains('\n'),
+            "{error}"
+        );
     }
 }

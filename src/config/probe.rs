@@ -39,9 +39,9 @@ fn parse_target(text: &str, remote: Option<bool>) -> Result<Target, String> {
         return match parse_url(text, remote) {
             Ok(endpoint) => Ok(Target::Http(endpoint)),
             Err(error) if text.contains("://") || text.starts_with("unix:") => Err(error),
-            Err(_) => {
-                Err(format!("`{text}` is no target; write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080"))
-            }
+            Err(_) => Err(format!(
+                "`{text}` is no target; write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080"
+            )),
         };
     };
     let as_http = parse_url(&format!("http://{authority}"), remote);

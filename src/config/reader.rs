@@ -1,4 +1,5 @@
-//! Reads one setting after the other and keeps what is wrong with each, with the place it came from.
+//! Reads one setting after the other and keeps what is wrong with each, with the place it came
+//! from.
 //!
 //! Owns the words "which option, which variable"; knows no setting by name.
 
@@ -37,7 +38,9 @@ impl<'m> Reader<'m> {
         let option = option.unwrap_or_else(|| id.to_ascii_uppercase());
         let variable = arg.and_then(clap::Arg::get_env).map(|name| name.display());
         let source = match (self.matches.value_source(id), variable) {
-            (Some(ValueSource::EnvVariable), Some(variable)) => format!("{variable} (the variable of {option})"),
+            (Some(ValueSource::EnvVariable), Some(variable)) => {
+                format!("{variable} (the variable of {option})")
+            }
             _ => option,
         };
         self.problems.push(format!("{source}: {problem}"));
@@ -52,7 +55,12 @@ impl<'m> Reader<'m> {
         parse(text).map_err(|error| self.problem(id, error)).ok()
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, id: &str, text: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        id: &str,
+        text: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         self.read(id, text, |text| {
             let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();

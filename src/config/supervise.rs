@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::reader::Reader;
 use super::wait::parse_url;
 use crate::cli::{DrainArgs, DrainTimesArgs, ProxyArgs, QuitArgs, QuitUrlArgs, RunArgs};
-use crate::core::drain::Times;
 use crate::core::duration::{self, Spoken};
 use crate::core::endpoint::Endpoint;
-use crate::core::lifecycle::{QuitWhen, Rules};
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
 use crate::core::signal::{Signal, UnknownSignal};
-use crate::core::signal_map::{Mapping, SignalMap};
+use crate::core::stopping::drain::Times;
+use crate::core::stopping::lifecycle::{QuitWhen, Rules};
+use crate::core::stopping::signal_map::{Mapping, SignalMap};
 
 /// Settings of a supervised run.
 #[derive(Debug)]
@@ -80,19 +80,32 @@ impl Reader<'_> {
         let drain = self.flag("drain", &args.drain);
         let grace = self.read("grace", &args.grace, duration::parse);
         let times = self.times(&args.times, grace);
-        let choices = [("never", QuitWhen::Never), ("always", QuitWhen::Always), ("on-success", QuitWhen::OnSuccess)];
+        let choices = [
+            ("never", QuitWhen::Never),
+            ("always", QuitWhen::Always),
+            ("on-success", QuitWhen::OnSuccess),
+        ];
         let quit = self.choice("quit", &args.quit, &choices);
         let quit_urls = self.quit_urls(&args.urls, &run.wait.proxy);
         let map = self.read("map_signal", "", |_| signal_map(&args.map_signal));
-        let ok_exit: Vec<Option<u8>> = args.ok_exit.iter().map(|text| self.read("ok_exit", text, exit_code)).collect();
-        let parent_death = self.optional("parent_death_signal", args.parent_death_signal.as_ref(), standard_signal);
+        let ok_exit: Vec<Option<u8>> =
+            args.ok_exit.iter().map(|text| self.read("ok_exit", text, exit_code)).collect();
+        let parent_death = self.optional(
+            "parent_death_signal",
+            args.parent_death_signal.as_ref(),
+            standard_signal,
+        );
         let (drain, quit) = (drain?, quit?);
         let supervised = supervise? || drain || quit != QuitWhen::Never;
         self.no_effect_alone(run, supervised, quit);
-        if quit != QuitWhen::Never && args.urls.quit_url.is_empty() && run.wait.proxy.mesh == Mesh::None.to_string() {
+        if quit != QuitWhen::Never
+            && args.urls.quit_url.is_empty()
+            && run.wait.proxy.mesh == Mesh::None.to_string()
+        {
             self.problem(
                 "quit",
-                "contradicts --mesh none, which has nobody to ask; drop one of them, or add --quit-url",
+                "contradicts --mesh none, which has nobody to ask; drop one of them, or add \
+                 --quit-url",
             );
         }
         if drain {
@@ -102,14 +115,25 @@ impl Reader<'_> {
         let ok_exit = ok_exit.into_iter().collect::<Option<Vec<u8>>>()?;
         let drain = drain.then_some(times?);
         let (grace, quit_urls, map, parent_death) = (grace?, quit_urls?, map?, parent_death?);
-        Some(supervised.then_some(Supervise { drain, grace, quit, quit_urls, map, ok_exit, parent_death }))
+        Some(supervised.then_some(Supervise {
+            drain,
+            grace,
+            quit,
+            quit_urls,
+            map,
+            ok_exit,
+            parent_death,
+        }))
     }
 
     /// Settings that only a parent can follow.
     fn no_effect_alone(&mut self, run: &RunArgs, supervised: bool, quit: QuitWhen) {
         let args = &run.supervise;
         if quit == QuitWhen::Never && !args.urls.quit_url.is_empty() {
-            self.problem("quit_url", "has no effect without --quit; add --quit always or --quit on-success");
+            self.problem(
+                "quit_url",
+                "has no effect without --quit; add --quit always or --quit on-success",
+            );
         }
         let given = [
             ("map_signal", !args.map_signal.is_empty()),
@@ -117,15 +141,20 @@ impl Reader<'_> {
             ("parent_death_signal", args.parent_death_signal.is_some()),
         ];
         for (id, _) in given.into_iter().filter(|(_, given)| *given && !supervised) {
-            self.problem(id, "has no effect on an application that meshim becomes; add --supervise");
+            self.problem(
+                id,
+                "has no effect on an application that meshim becomes; add --supervise",
+            );
         }
     }
 
     fn check_max_below_grace(&mut self, times: Times) {
         if times.max >= times.grace {
             let (max, grace) = (Spoken(times.max), Spoken(times.grace));
-            let problem =
-                format!("{max} is not below --grace {grace}, so the application would be killed while it drains");
+            let problem = format!(
+                "{max} is not below --grace {grace}, so the application would be killed while it \
+                 drains"
+            );
             self.problem("drain_max", problem);
         }
     }
@@ -133,8 +162,10 @@ impl Reader<'_> {
     fn check_mesh_drains(&mut self, args: &ProxyArgs) {
         let mesh = Mesh::named(&args.mesh);
         if let Some(mesh) = mesh.filter(|mesh| mesh.admin().is_none() && args.admin_url.is_none()) {
-            let problem =
-                format!("contradicts --mesh {mesh}, which has no Envoy admin API to drain through; drop one of them");
+            let problem = format!(
+                "contradicts --mesh {mesh}, which has no Envoy admin API to drain through; drop \
+                 one of them"
+            );
             self.problem("drain", problem);
         }
     }
@@ -144,7 +175,10 @@ impl Reader<'_> {
         let max = self.read("drain_max", &args.drain_max, duration::parse);
         let (min, max) = (min?, max?);
         if min > max {
-            self.problem("drain_min", format!("{} is above --drain-max {}", Spoken(min), Spoken(max)));
+            self.problem(
+                "drain_min",
+                format!("{} is above --drain-max {}", Spoken(min), Spoken(max)),
+            );
             return None;
         }
         Some(Times { min, max, grace: grace? })
@@ -153,7 +187,8 @@ impl Reader<'_> {
     fn quit_urls(&mut self, args: &QuitUrlArgs, proxy: &ProxyArgs) -> Option<Vec<Endpoint>> {
         // A wrong --allow-remote is told where the proxy is read.
         let remote = ["true", "1"].contains(&proxy.allow_remote.as_str());
-        let read = |text: &String| self.read("quit_url", text, |text| parse_url(text, Some(remote)));
+        let read =
+            |text: &String| self.read("quit_url", text, |text| parse_url(text, Some(remote)));
         let urls: Vec<Option<Endpoint>> = args.quit_url.iter().map(read).collect();
         urls.into_iter().collect()
     }
@@ -216,7 +251,9 @@ mod tests {
     fn the_command_is_execd_unless_something_needs_its_parent() {
         assert!(supervised(&[]).is_none());
         assert!(supervised(&["--quit=never"]).is_none());
-        for args in [&["--supervise"][..], &["--drain"], &["--quit=always"], &["--quit", "on-success"]] {
+        for args in
+            [&["--supervise"][..], &["--drain"], &["--quit=always"], &["--quit", "on-success"]]
+        {
             assert!(supervised(args).is_some(), "{args:?}");
         }
     }
@@ -224,10 +261,17 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_contract() {
         let settings = supervised(&["--drain"]).unwrap();
-        assert_eq!(settings.drain, Some(Times { min: seconds(5), max: seconds(15), grace: seconds(28) }));
+        assert_eq!(
+            settings.drain,
+            Some(Times { min: seconds(5), max: seconds(15), grace: seconds(28) })
+        );
         assert_eq!((settings.grace, settings.quit), (seconds(28), QuitWhen::Never));
         assert_eq!(settings.map, SignalMap::default());
-        assert!(settings.ok_exit.is_empty() && settings.quit_urls.is_empty() && settings.parent_death.is_none());
+        assert!(
+            settings.ok_exit.is_empty()
+                && settings.quit_urls.is_empty()
+                && settings.parent_death.is_none()
+        );
         assert!(supervised(&["--supervise"]).unwrap().drain.is_none());
     }
 
@@ -238,8 +282,12 @@ mod tests {
         }
         let urls = "--quit-url=http://127.0.0.1:1/a,unix:/b.sock:/c";
         assert_eq!(supervised(&["--quit=always", urls]).unwrap().quit_urls.len(), 2);
-        let settings =
-            supervised(&["--supervise", "--map-signal=TERM:QUIT,HUP:0", "--parent-death-signal=KILL"]).unwrap();
+        let settings = supervised(&[
+            "--supervise",
+            "--map-signal=TERM:QUIT,HUP:0",
+            "--parent-death-signal=KILL",
+        ])
+        .unwrap();
         assert_eq!(settings.map.delivered(Signal::TERM), Some(Signal::QUIT));
         assert_eq!(settings.parent_death, Some(Signal::KILL));
     }
@@ -255,7 +303,10 @@ mod tests {
             (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
             (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
             (&["--quit=sometimes"], "--quit: `sometimes` is not one of never, always, on-success"),
-            (&["--map-signal=TERM:QUIT"], "--map-signal: has no effect on an application that meshim becomes"),
+            (
+                &["--map-signal=TERM:QUIT"],
+                "--map-signal: has no effect on an application that meshim becomes",
+            ),
             (&["--ok-exit=143"], "add --supervise"),
             (&["--parent-death-signal=TERM"], "add --supervise"),
             (&["--supervise", "--ok-exit=256"], "`256` is no exit code"),
@@ -266,18 +317,23 @@ mod tests {
             let error = loaded(&[args, &["--", "app"]].concat()).unwrap_err();
             assert!(error.contains(part), "{args:?}: {error}");
         }
-        let error = loaded(&["--drain", "--grace=x", "--drain-min=1", "--ok-exit=a", "--", "app"]).unwrap_err();
+        let error = loaded(&["--drain", "--grace=x", "--drain-min=1", "--ok-exit=a", "--", "app"])
+            .unwrap_err();
         assert!(error.contains("3 settings are wrong"), "{error}");
     }
 
     #[test]
     fn the_subcommands_read_their_part() {
-        let Ok(Job::Drain(drain)) = loaded(&["drain", "--drain-min=1s", "--admin-url=http://127.0.0.1:1"]) else {
+        let Ok(Job::Drain(drain)) =
+            loaded(&["drain", "--drain-min=1s", "--admin-url=http://127.0.0.1:1"])
+        else {
             panic!()
         };
         assert_eq!((drain.times.min, drain.times.max), (seconds(1), seconds(15)));
         assert!(drain.proxy.is_some());
-        let Ok(Job::Quit(quit)) = loaded(&["quit", "--quit-url=http://127.0.0.1:1/q"]) else { panic!() };
+        let Ok(Job::Quit(quit)) = loaded(&["quit", "--quit-url=http://127.0.0.1:1/q"]) else {
+            panic!()
+        };
         assert_eq!((quit.urls.len(), quit.proxy), (1, None));
         assert!(loaded(&["drain", "--", "app"]).is_err());
     }

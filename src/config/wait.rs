@@ -8,13 +8,14 @@ use crate::cli::{ProxyArgs, WaitArgs};
 use crate::core::duration;
 use crate::core::endpoint::{BadEndpoint, Endpoint};
 use crate::core::mesh::Mesh;
-use crate::core::pacing::Limits;
 use crate::core::proxy::{Given, Proxy};
+use crate::core::waiting::pacing::Limits;
 
 impl Reader<'_> {
     pub(super) fn wait(&mut self, args: &WaitArgs) -> Option<Wait> {
         let timeout = self.read("timeout", &args.timeout, duration::parse);
-        let absent_after = self.optional("absent_after", args.absent_after.as_ref(), duration::parse);
+        let absent_after =
+            self.optional("absent_after", args.absent_after.as_ref(), duration::parse);
         let request_timeout = self.look_time("request_timeout", &args.proxy.request_timeout);
         let given = self.proxy(&args.proxy);
         let limits = Limits {
@@ -47,15 +48,23 @@ impl Reader<'_> {
     pub(super) fn proxy(&mut self, args: &ProxyArgs) -> Option<Given> {
         let mesh = self.read("mesh", &args.mesh, parse_mesh);
         let remote = self.flag("allow_remote", &args.allow_remote);
-        let admin = self.optional("admin_url", args.admin_url.as_ref(), |text| parse_admin(text, remote));
-        let ready = self.optional("ready_url", args.ready_url.as_ref(), |text| parse_ready(text, remote));
+        let admin =
+            self.optional("admin_url", args.admin_url.as_ref(), |text| parse_admin(text, remote));
+        let ready =
+            self.optional("ready_url", args.ready_url.as_ref(), |text| parse_ready(text, remote));
         let given = Given { mesh: mesh?, admin: admin?, ready: ready? };
         match given.mesh {
             Some(Mesh::None) if given.ready.is_some() => {
-                self.problem("ready_url", "contradicts --mesh none, which waits for nothing; drop one of them");
+                self.problem(
+                    "ready_url",
+                    "contradicts --mesh none, which waits for nothing; drop one of them",
+                );
             }
             Some(mesh @ (Mesh::None | Mesh::Linkerd)) if given.admin.is_some() => {
-                self.problem("admin_url", format!("contradicts --mesh {mesh}, which has no Envoy; drop one of them"));
+                self.problem(
+                    "admin_url",
+                    format!("contradicts --mesh {mesh}, which has no Envoy; drop one of them"),
+                );
             }
             _ => {}
         }
@@ -69,20 +78,22 @@ fn parse_mesh(text: &str) -> Result<Option<Mesh>, String> {
         Some(mesh) => Ok(Some(mesh)),
         None if text == "auto" => Ok(None),
         None => Err(format!(
-            "`{text}` is no mesh that meshim knows; write auto, istio, linkerd, consul, kuma, appmesh, osm, envoy or none"
+            "`{text}` is no mesh that meshim knows; write auto, istio, linkerd, consul, kuma, \
+             appmesh, osm, envoy or none"
         )),
     }
 }
 
-/// An endpoint in this pod, or anywhere where that is allowed: meshim can end proxies, so neither a typing error
-/// nor an injected variable may make it reach another pod.
+/// An endpoint in this pod, or anywhere where that is allowed: meshim can end proxies, so neither a
+/// typing error nor an injected variable may make it reach another pod.
 pub(super) fn parse_url(text: &str, remote: Option<bool>) -> Result<Endpoint, String> {
     let endpoint: Endpoint = text.parse().map_err(|error: BadEndpoint| error.to_string())?;
     if endpoint.address.is_local() || remote != Some(false) {
         Ok(endpoint)
     } else {
         Err(format!(
-            "`{text}` leads out of this pod; write 127.0.0.1, [::1] or localhost, or add --allow-remote if it is meant"
+            "`{text}` leads out of this pod; write 127.0.0.1, [::1] or localhost, or add \
+             --allow-remote if it is meant"
         ))
     }
 }

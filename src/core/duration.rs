@@ -25,7 +25,8 @@ pub enum BadDuration {
 /// Reads `250ms`, `5s`, `2m`, `1h`, or `0`; at most [`LONGEST`].
 ///
 /// # Errors
-/// A bare number other than `0` is refused, since its unit would be a guess; so is any fraction or sum.
+/// A bare number other than `0` is refused, since its unit would be a guess; so is any
+/// fraction or sum.
 pub fn parse(text: &str) -> Result<Duration, BadDuration> {
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -63,7 +64,10 @@ impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis();
         let whole = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-        match whole.into_iter().find(|(unit, _)| milliseconds > 0 && milliseconds.is_multiple_of(*unit)) {
+        match whole
+            .into_iter()
+            .find(|(unit, _)| milliseconds > 0 && milliseconds.is_multiple_of(*unit))
+        {
             Some((unit, name)) => write!(f, "{}{name}", milliseconds / unit),
             None if milliseconds < 1_000 => write!(f, "{milliseconds}ms"),
             // In whole numbers: the formatting of floats alone would be a fiftieth of the binary.
@@ -78,7 +82,14 @@ mod tests {
 
     #[test]
     fn the_four_units_and_zero_are_read() {
-        let table = [("0", 0), ("0s", 0), ("250ms", 250), ("5s", 5_000), ("2m", 120_000), ("1h", 3_600_000)];
+        let table = [
+            ("0", 0),
+            ("0s", 0),
+            ("250ms", 250),
+            ("5s", 5_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ];
         for (text, milliseconds) in table {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }

@@ -1,6 +1,8 @@
-//! Where a request goes: a URL is text only in `cli`, from [`Endpoint`]'s `FromStr` on nobody sees a string.
+//! Where a request goes: a URL is text only in `cli`, from [`Endpoint`]'s `FromStr` on nobody sees
+//! a string.
 //!
-//! Owns the syntax and the question "is it in this pod"; must never resolve a name or open a socket.
+//! Owns the syntax and the question "is it in this pod"; must never resolve a name or open a
+//! socket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +12,8 @@ use std::str::FromStr;
 /// `sun_path` in bytes, without the zero at its end (`unix(7)`).
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// One HTTP resource: `http://127.0.0.1:15000/ready`, or `unix:/run/admin.sock:/ready` behind a Unix socket.
+/// One HTTP resource: `http://127.0.0.1:15000/ready`, or `unix:/run/admin.sock:/ready` behind a
+/// Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Who is asked.
@@ -33,8 +36,8 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// The host of a URL. Names other than `localhost` are refused: a resolver would be a twentieth of the binary, a
-/// second thread, and a way for others to say where requests go.
+/// The host of a URL. Names other than `localhost` are refused: a resolver would be a twentieth of
+/// the binary, a second thread, and a way for others to say where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     /// `localhost`: 127.0.0.1 and `::1`, tried in that order, without DNS.
@@ -47,14 +50,21 @@ pub enum Host {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadEndpoint {
     /// Neither `http://` nor `unix:`.
-    #[error("`{0}` is no URL that meshim speaks; write http://127.0.0.1:15000/path or unix:/path/admin.sock")]
+    #[error(
+        "`{0}` is no URL that meshim speaks; write http://127.0.0.1:15000/path or \
+         unix:/path/admin.sock"
+    )]
     Scheme(String),
     /// TLS inside a pod is the mesh's business.
-    #[error("`{0}` asks for TLS, which meshim does not speak; a proxy's admin and readiness ports are plain http://")]
+    #[error(
+        "`{0}` asks for TLS, which meshim does not speak; a proxy's admin and readiness ports are \
+         plain http://"
+    )]
     Tls(String),
     /// Empty, malformed, or a name: meshim asks no DNS, whose answers come from outside the pod.
     #[error(
-        "`{0}` has no usable host, and meshim resolves no names; write 127.0.0.1, [::1], localhost or an IP address"
+        "`{0}` has no usable host, and meshim resolves no names; write 127.0.0.1, [::1], \
+         localhost or an IP address"
     )]
     Host(String),
     /// Not 1-65535.
@@ -65,7 +75,8 @@ pub enum BadEndpoint {
     Path(String),
     /// Longer than a Unix socket's address has room for.
     #[error(
-        "`{0}` has a path of more than 107 bytes, which no Unix socket can have; use a shorter one, or a link to it"
+        "`{0}` has a path of more than 107 bytes, which no Unix socket can have; use a shorter \
+         one, or a link to it"
     )]
     LongSocket(String),
     /// Empty or relative socket path.
@@ -151,7 +162,8 @@ impl FromStr for Endpoint {
     }
 }
 
-/// `unix:/path/admin.sock`, `unix:///path/admin.sock`, and either with `:/path` of the request behind it.
+/// `unix:/path/admin.sock`, `unix:///path/admin.sock`, and either with `:/path` of the request
+/// behind it.
 fn parse_unix(text: &str, rest: &str) -> Result<Endpoint, BadEndpoint> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (socket, path) = match rest.split_once(":/") {
@@ -180,7 +192,8 @@ fn parse_authority(text: &str, authority: &str) -> Result<Address, BadEndpoint> 
     };
     let bad_host = || BadEndpoint::Host(text.to_owned());
     let host = if let Some(v6) = host.strip_prefix('[') {
-        let v6: Ipv6Addr = v6.strip_suffix(']').and_then(|v6| v6.parse().ok()).ok_or_else(bad_host)?;
+        let v6: Ipv6Addr =
+            v6.strip_suffix(']').and_then(|v6| v6.parse().ok()).ok_or_else(bad_host)?;
         Host::Ip(v6.into())
     } else if host.eq_ignore_ascii_case("localhost") {
         Host::Localhost
@@ -254,7 +267,10 @@ mod tests {
         assert_eq!(read("http://[::1]/x").to_string(), "http://[::1]:80/x");
         assert_eq!(read("http://localhost:1?q").to_string(), "http://localhost:1/?q");
         assert_eq!(read("unix:///run/a.sock").to_string(), "unix:/run/a.sock:/");
-        assert_eq!(read("http://LOCALHOST:1").address, Address::Tcp { host: Host::Localhost, port: 1 });
+        assert_eq!(
+            read("http://LOCALHOST:1").address,
+            Address::Tcp { host: Host::Localhost, port: 1 }
+        );
     }
 
     #[test]
@@ -293,9 +309,13 @@ mod tests {
 
     #[test]
     fn only_what_is_certainly_in_this_pod_is_local() {
-        for text in
-            ["http://127.8.9.1:1", "http://[::1]:1", "http://[::ffff:127.0.0.1]:1", "http://localhost", "unix:/a"]
-        {
+        for text in [
+            "http://127.8.9.1:1",
+            "http://[::1]:1",
+            "http://[::ffff:127.0.0.1]:1",
+            "http://localhost",
+            "unix:/a",
+        ] {
             assert!(read(text).address.is_local(), "{text}");
         }
         for text in ["http://10.0.0.1", "http://0.0.0.0", "http://[::]"] {

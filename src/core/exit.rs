@@ -42,7 +42,8 @@ impl Exit {
     }
 }
 
-/// Why meshim ends without having done its job: one sentence for a tired operator, and the exit it means.
+/// Why meshim ends without having done its job: one sentence for a tired operator, and the exit it
+/// means.
 ///
 /// The same sentence goes to stderr and into the termination log.
 #[derive(Clone, Debug, PartialEq, Eq)]

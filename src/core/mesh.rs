@@ -1,11 +1,11 @@
 //! Every mesh meshim knows, as data in one place, and which of them a set of listening ports shows.
 //!
-//! Owns the profiles; must never look at a socket itself. Sources of the numbers stand beside each profile.
+//! Owns the profiles; must never look at a socket itself. Sources of the numbers stand beside each
+//! profile.
 
 use std::fmt;
 
 use crate::core::endpoint::Endpoint;
-use crate::core::envoy::Expect;
 
 /// Which proxy to expect beside the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,19 @@ pub enum Mesh {
     Envoy,
     /// No proxy: nothing to wait for.
     None,
+}
+
+/// What makes an answer mean "ready".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Status 200, whatever the body: Istio's 15021, Linkerd's 4191, Kuma's 9902, a user's own URL.
+    Ok,
+    /// Envoy's `/ready`: 200 with the body `LIVE` (envoy: `server_info_handler.cc`,
+    /// `handlerReady`).
+    EnvoyReady,
+    /// Envoy's `/server_info`: 200 and `state` is `LIVE`. Costs the proxy 13 times what `/ready`
+    /// does.
+    ServerInfo,
 }
 
 /// A readiness endpoint and what it says when the proxy is ready.
@@ -66,8 +79,9 @@ const fn live(url: &'static str) -> Ready<&'static str> {
     Ready { url, expect: Expect::EnvoyReady }
 }
 
-/// istio: `envoy_bootstrap.json`, `pilot/cmd/pilot-agent/status/server.go`, injection template. The agent's
-/// `/quitquitquit` ends agent and Envoy; where it is missing, an agent whose Envoy has ended ends, too.
+/// istio: `envoy_bootstrap.json`, `pilot/cmd/pilot-agent/status/server.go`, injection template. The
+/// agent's `/quitquitquit` ends agent and Envoy; where it is missing, an agent whose Envoy has
+/// ended ends, too.
 const ISTIO: Profile = Profile {
     name: "istio",
     admin: Some("http://localhost:15000"),
@@ -103,8 +117,8 @@ const CONSUL: Profile = Profile {
     signs: &[&[19000, 20000]],
 };
 
-/// kuma: readiness reporter on 9902 (the only one from 2.14 on, where the admin API moved to a Unix socket
-/// of the sidecar's container), the admin API on 9901 before.
+/// kuma: readiness reporter on 9902 (the only one from 2.14 on, where the admin API moved to a Unix
+/// socket of the sidecar's container), the admin API on 9901 before.
 const KUMA: Profile = Profile {
     name: "kuma",
     admin: None,
@@ -152,12 +166,28 @@ const ENVOY: Profile = Profile {
     signs: &[&[9901]],
 };
 
-const NONE: Profile =
-    Profile { name: "none", admin: None, ready: &[], quit: &[], uid: None, gid: None, owned_ports: &[], signs: &[] };
+const NONE: Profile = Profile {
+    name: "none",
+    admin: None,
+    ready: &[],
+    quit: &[],
+    uid: None,
+    gid: None,
+    owned_ports: &[],
+    signs: &[],
+};
 
 /// In the order of detection: a sign of a later one may be part of an earlier one's.
-const ALL: [Mesh; 8] =
-    [Mesh::Istio, Mesh::Linkerd, Mesh::Consul, Mesh::AppMesh, Mesh::Osm, Mesh::Kuma, Mesh::Envoy, Mesh::None];
+const ALL: [Mesh; 8] = [
+    Mesh::Istio,
+    Mesh::Linkerd,
+    Mesh::Consul,
+    Mesh::AppMesh,
+    Mesh::Osm,
+    Mesh::Kuma,
+    Mesh::Envoy,
+    Mesh::None,
+];
 
 /// What ztunnel listens on inside an ambient pod (istio/ztunnel: `ARCHITECTURE.md`).
 const ZTUNNEL: [u16; 3] = [15001, 15006, 15008];
@@ -232,7 +262,9 @@ pub enum Detected {
 #[must_use]
 pub fn detect(listening: &[u16], refuted: &[Mesh]) -> Detected {
     let has = |port: &u16| listening.contains(port);
-    let shown = |mesh: &Mesh| !refuted.contains(mesh) && mesh.profile().signs.iter().any(|sign| sign.iter().all(has));
+    let shown = |mesh: &Mesh| {
+        !refuted.contains(mesh) && mesh.profile().signs.iter().any(|sign| sign.iter().all(has))
+    };
     match ALL.into_iter().find(shown) {
         Some(mesh) => Detected::Sidecar(mesh),
         None if ZTUNNEL.iter().all(has) && !SIDECAR_ONLY.iter().any(has) => Detected::Ambient,
@@ -247,7 +279,12 @@ mod tests {
     #[test]
     fn every_profile_has_valid_loopback_urls() {
         for mesh in ALL {
-            let urls = mesh.ready().into_iter().map(|ready| ready.url).chain(mesh.admin()).chain(mesh.quit());
+            let urls = mesh
+                .ready()
+                .into_iter()
+                .map(|ready| ready.url)
+                .chain(mesh.admin())
+                .chain(mesh.quit());
             for url in urls {
                 assert!(url.address.is_local(), "{mesh}: {url}");
             }

@@ -1,11 +1,11 @@
-//! Which endpoints of one proxy are asked: the mesh's profile, changed by the URLs that the user gave.
+//! Which endpoints of one proxy are asked: the mesh's profile, changed by the URLs that the user
+//! gave.
 //!
 //! Owns the rules of how the two combine; must never ask anybody.
 
 use crate::core::endpoint::{Address, Endpoint};
-use crate::core::envoy::Expect;
+use crate::core::mesh::Expect;
 use crate::core::mesh::{Mesh, Ready};
-use crate::core::ready::{Shape, Target};
 
 /// Istio's readiness port (`status/server.go`): only the authority of a sidecar listens there.
 const ISTIO_READY_PORT: u16 = 15021;
@@ -54,13 +54,16 @@ impl Proxy {
         let ready = match (&given.ready, &given.admin) {
             (Some(url), _) => vec![Ready { url: url.clone(), expect: expectation(url) }],
             // Where Envoy's own word is the authority, it moves with the admin API.
-            (None, Some(admin)) if own_ready.iter().any(|ready| ready.expect == Expect::EnvoyReady) => {
+            (None, Some(admin))
+                if own_ready.iter().any(|ready| ready.expect == Expect::EnvoyReady) =>
+            {
                 vec![Ready { url: admin.at("/ready"), expect: Expect::EnvoyReady }]
             }
             _ => own_ready,
         };
         let admin = given.admin.clone().or_else(|| match (&given.ready, given.mesh) {
-            // `--ready-url http://127.0.0.1:9901/server_info` alone: the cheap look is on the same server.
+            // `--ready-url http://127.0.0.1:9901/server_info` alone: the cheap look is on the same
+            // server.
             (Some(url), _) if expectation(url) == Expect::ServerInfo => Some(url.at("/")),
             // A readiness URL alone says nothing about where an admin API would be.
             (Some(_), None) if mesh == Mesh::Envoy => None,
@@ -75,36 +78,19 @@ impl Proxy {
         Self { mesh, admin, cheap, ready }
     }
 
-    /// What to POST to end it, in the order to try: the mesh's own endpoints, with Envoy's where its admin API is.
+    /// What to POST to end it, in the order to try: the mesh's own endpoints, with Envoy's where
+    /// its admin API is.
     #[must_use]
     pub fn quit(&self) -> Vec<Endpoint> {
         let mut endpoints = self.mesh.quit();
         let usual = self.mesh.admin();
         if self.admin != usual {
-            endpoints.retain(|endpoint| usual.as_ref().is_none_or(|usual| usual.address != endpoint.address));
+            endpoints.retain(|endpoint| {
+                usual.as_ref().is_none_or(|usual| usual.address != endpoint.address)
+            });
             endpoints.extend(self.admin.as_ref().map(|admin| admin.at("/quitquitquit")));
         }
         endpoints
-    }
-
-    /// What the pacing needs to know; `guessed` where the mesh was learnt from listening ports.
-    #[must_use]
-    pub fn shape(&self, guessed: bool) -> Shape {
-        let same_server = match (&self.cheap, self.ready.as_slice()) {
-            (Some(cheap), [only]) => only.expect == Expect::ServerInfo && only.url.address == cheap.address,
-            _ => false,
-        };
-        Shape { cheap: self.cheap.is_some(), authorities: self.ready.len(), same_server, guessed }
-    }
-
-    /// Where a target of the pacing is, and what it says when the proxy is ready.
-    #[must_use]
-    pub fn endpoint(&self, target: Target) -> (&Endpoint, Expect) {
-        match (target, &self.cheap) {
-            (Target::Cheap, Some(cheap)) => (cheap, Expect::EnvoyReady),
-            (Target::Cheap, None) => (&self.ready[0].url, self.ready[0].expect),
-            (Target::Authority(index), _) => (&self.ready[index].url, self.ready[index].expect),
-        }
     }
 }
 
@@ -112,7 +98,8 @@ fn is_istios(url: &Endpoint) -> bool {
     matches!(url.address, Address::Tcp { port: ISTIO_READY_PORT, .. })
 }
 
-/// A URL of the user's own means ready by its 200, but for Envoy's `/server_info`, which is always 200.
+/// A URL of the user's own means ready by its 200, but for Envoy's `/server_info`, which is always
+/// 200.
 fn expectation(url: &Endpoint) -> Expect {
     if url.bare_path().ends_with("/server_info") { Expect::ServerInfo } else { Expect::Ok }
 }
@@ -143,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_profile_and_the_users_urls_combine() {
-        let (istio_cheap, istio_ready) = ("http://localhost:15000/ready", "http://localhost:15021/healthz/ready");
+        let (istio_cheap, istio_ready) =
+            ("http://localhost:15000/ready", "http://localhost:15021/healthz/ready");
         let (at, its_ready) = ("http://127.0.0.1:7000", "http://127.0.0.1:7000/ready");
         let (own, info) = ("http://127.0.0.1:8000/up", "http://127.0.0.1:8000/server_info");
         let table = [
@@ -156,12 +144,22 @@ mod tests {
             (given(None, "", own), expected(Mesh::Envoy, "", &[own])),
             (given(None, "", info), expected(Mesh::Envoy, "http://127.0.0.1:8000/ready", &[info])),
             (given(Some(Mesh::Consul), at, ""), expected(Mesh::Consul, "", &[its_ready])),
-            (given(Some(Mesh::Kuma), "unix:/run/a.sock", ""), expected(Mesh::Kuma, "", &["unix:/run/a.sock:/ready"])),
+            (
+                given(Some(Mesh::Kuma), "unix:/run/a.sock", ""),
+                expected(Mesh::Kuma, "", &["unix:/run/a.sock:/ready"]),
+            ),
             (
                 given(Some(Mesh::Kuma), "", ""),
-                expected(Mesh::Kuma, "", &["http://localhost:9902/ready", "http://localhost:9901/ready"]),
+                expected(
+                    Mesh::Kuma,
+                    "",
+                    &["http://localhost:9902/ready", "http://localhost:9901/ready"],
+                ),
             ),
-            (given(Some(Mesh::Linkerd), "", ""), expected(Mesh::Linkerd, "", &["http://localhost:4191/ready"])),
+            (
+                given(Some(Mesh::Linkerd), "", ""),
+                expected(Mesh::Linkerd, "", &["http://localhost:4191/ready"]),
+            ),
         ];
         for (given, expected) in table {
             assert_eq!(described(&given), expected, "{given:?}");
@@ -173,7 +171,8 @@ mod tests {
         let urls = |given: &Given| -> Vec<String> {
             Proxy::given(given).unwrap().quit().into_iter().map(|url| url.to_string()).collect()
         };
-        let (agent, own) = ("http://localhost:15020/quitquitquit", "http://127.0.0.1:7000/quitquitquit");
+        let (agent, own) =
+            ("http://localhost:15020/quitquitquit", "http://127.0.0.1:7000/quitquitquit");
         let istio = Some(Mesh::Istio);
         assert_eq!(urls(&given(istio, "", "")), [agent, "http://localhost:15000/quitquitquit"]);
         assert_eq!(urls(&given(istio, "http://127.0.0.1:7000", "")), [agent, own]);
@@ -183,14 +182,5 @@ mod tests {
             urls(&given(Some(Mesh::Kuma), "unix:/run/a.sock", "")),
             ["http://localhost:9901/quitquitquit", "unix:/run/a.sock:/quitquitquit"]
         );
-    }
-
-    #[test]
-    fn only_a_server_info_of_the_same_admin_api_is_spared() {
-        let same = |admin, ready| Proxy::given(&given(None, admin, ready)).unwrap().shape(false).same_server;
-        assert!(same("", "http://127.0.0.1:8000/server_info"));
-        assert!(same("http://127.0.0.1:8000", "http://127.0.0.1:8000/server_info?x"));
-        assert!(!same("http://127.0.0.1:7000", "http://127.0.0.1:8000/server_info"));
-        assert!(!same("http://127.0.0.1:7000", "http://127.0.0.1:7000/up"));
     }
 }

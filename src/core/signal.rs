@@ -11,12 +11,13 @@ pub struct Signal(u8);
 
 /// Names of the signals 1-31, by number (`signal(7)`, x86 and ARM).
 const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// `SIGRTMIN` as glibc, and so nearly every manual, counts it: 32 and 33 belong to the C library's threads.
+/// `SIGRTMIN` as glibc, and so nearly every manual, counts it: 32 and 33 belong to the C library's
+/// threads.
 const RTMIN: u8 = 34;
 
 impl Signal {
@@ -38,7 +39,11 @@ impl Signal {
     /// The signal with this number, if Linux has it (1-64).
     #[must_use]
     pub const fn from_number(number: i32) -> Option<Self> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 1 to 64")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked: 1 to 64"
+        )]
         match number {
             1..=64 => Some(Self(number as u8)),
             _ => None,
@@ -47,8 +52,8 @@ impl Signal {
 
     /// Can it arrive at a supervisor and be meant for the application?
     ///
-    /// KILL and STOP cannot be caught, CHLD is the supervisor's own, the kernel raises ILL, BUS, FPE and SEGV for
-    /// our own faults, and 32 and 33 belong to the C library.
+    /// KILL and STOP cannot be caught, CHLD is the supervisor's own, the kernel raises ILL, BUS,
+    /// FPE and SEGV for our own faults, and 32 and 33 belong to the C library.
     #[must_use]
     pub const fn can_be_forwarded(self) -> bool {
         !matches!(self.0, 4 | 7 | 8 | 9 | 11 | 17 | 19 | 32 | 33)
@@ -80,7 +85,9 @@ impl fmt::Debug for Signal {
 
 /// The text names no signal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no signal; write a name such as TERM, SIGUSR1 or RTMIN+3, or a number from 1 to 64")]
+#[error(
+    "`{0}` is no signal; write a name such as TERM, SIGUSR1 or RTMIN+3, or a number from 1 to 64"
+)]
 pub struct UnknownSignal(String);
 
 impl FromStr for Signal {
@@ -139,11 +146,21 @@ mod tests {
     #[test]
     fn fifty_five_signals_can_be_forwarded() {
         let all = (1..=64).filter_map(Signal::from_number);
-        let (forwarded, not): (Vec<Signal>, Vec<Signal>) = all.partition(|signal| signal.can_be_forwarded());
+        let (forwarded, not): (Vec<Signal>, Vec<Signal>) =
+            all.partition(|signal| signal.can_be_forwarded());
         assert_eq!(forwarded.len(), 55);
         let not: Vec<String> = not.into_iter().map(|signal| signal.to_string()).collect();
-        let names =
-            ["SIGILL", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV", "SIGCHLD", "SIGSTOP", "signal 32", "signal 33"];
+        let names = [
+            "SIGILL",
+            "SIGBUS",
+            "SIGFPE",
+            "SIGKILL",
+            "SIGSEGV",
+            "SIGCHLD",
+            "SIGSTOP",
+            "signal 32",
+            "signal 33",
+        ];
         assert_eq!(not, names);
     }
 

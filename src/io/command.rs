@@ -1,5 +1,5 @@
-//! The command: where it is, and whether the kernel could start it. Asked before the wait, so that a typing
-//! error in a manifest shows at once and not two minutes later.
+//! The command: where it is, and whether the kernel could start it. Asked before the wait, so that
+//! a typing error in a manifest shows at once and not two minutes later.
 //!
 //! Owns the look-up and the reading of the file's head; must never start anything.
 
@@ -16,7 +16,8 @@ use nix::unistd::{AccessFlags, faccessat};
 /// Where `execvp` looks without a PATH (musl: `src/process/execvp.c`).
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 
-/// How much of a file is read to see what would run it: the kernel's own bound for a `#!` line is 256 bytes.
+/// How much of a file is read to see what would run it: the kernel's own bound for a `#!` line is
+/// 256 bytes.
 const HEAD: usize = 4096;
 
 /// Why a command cannot be started.
@@ -28,9 +29,11 @@ pub enum BadCommand {
     /// There, but not a file that this user may execute.
     #[error("the command {0} cannot be executed: {1}")]
     NotExecutable(PathBuf, String),
-    /// There, but what would run it is missing: the kernel's "no such file or directory" for a file that exists.
+    /// There, but what would run it is missing: the kernel's "no such file or directory" for a file
+    /// that exists.
     #[error(
-        "the command {0} cannot be executed: it needs {1}, which is not in this image; use an image that has it, \
+        "the command {0} cannot be executed: it needs {1}, which is not in this image; use an \
+         image that has it, \
          or a statically linked build"
     )]
     NoInterpreter(PathBuf, String),
@@ -53,7 +56,8 @@ pub fn find(name: &OsStr) -> Result<PathBuf, BadCommand> {
     let mut refused = None;
     for directory in env::split_paths(&variable) {
         // An empty entry is the current directory, as execvp has it.
-        let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
+        let directory =
+            if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
         let path = directory.join(name);
         match executable(&path) {
             Ok(()) => return runnable(path),
@@ -61,7 +65,9 @@ pub fn find(name: &OsStr) -> Result<PathBuf, BadCommand> {
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    Err(refused.unwrap_or_else(|| BadCommand::NotFound(shown(), format!(" in PATH ({})", variable.display()))))
+    Err(refused.unwrap_or_else(|| {
+        BadCommand::NotFound(shown(), format!(" in PATH ({})", variable.display()))
+    }))
 }
 
 /// Is there a file that our effective ids may execute?
@@ -72,7 +78,9 @@ fn executable(path: &Path) -> Result<(), BadCommand> {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             return Err(refuse("permission denied on a directory of its path"));
         }
-        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return Err(refuse(&error.to_string())),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
+            return Err(refuse(&error.to_string()));
+        }
         Err(_) => return Err(BadCommand::NotFound(path.display().to_string(), String::new())),
     };
     if metadata.is_dir() {
@@ -89,18 +97,22 @@ fn executable(path: &Path) -> Result<(), BadCommand> {
 fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
     let mut head = [0; HEAD];
     let read = File::open(&path).and_then(|mut file| file.read(&mut head));
-    let Some(interpreter) = read.ok().and_then(|length| interpreter(&head[..length])) else { return Ok(path) };
+    let Some(interpreter) = read.ok().and_then(|length| interpreter(&head[..length])) else {
+        return Ok(path);
+    };
     if Path::new(&interpreter).exists() {
         Ok(path)
     } else if interpreter.as_bytes().ends_with(b"\r") {
-        let why = "its first line ends with a carriage return; save the script with Unix line ends (LF, not CRLF)";
+        let why = "its first line ends with a carriage return; save the script with Unix line \
+                   ends (LF, not CRLF)";
         Err(BadCommand::NotExecutable(path, why.to_owned()))
     } else {
         Err(BadCommand::NoInterpreter(path, interpreter.display().to_string()))
     }
 }
 
-/// The program behind `#!`, or the dynamic loader that an ELF file names; `None` where nothing else is needed.
+/// The program behind `#!`, or the dynamic loader that an ELF file names; `None` where nothing else
+/// is needed.
 fn interpreter(head: &[u8]) -> Option<OsString> {
     let bytes = if let Some(line) = head.strip_prefix(b"#!") {
         // As the kernel splits it (`fs/binfmt_script.c`): a carriage return is part of the name.

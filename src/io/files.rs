@@ -12,7 +12,8 @@ use nix::fcntl::OFlag;
 /// The kubelet keeps this many bytes of the file (Kubernetes: `terminationMessagePath`).
 const KEPT: usize = 4096;
 
-/// Writes the reason of a failure where the kubelet reads it, at most 4096 bytes, cut at a character.
+/// Writes the reason of a failure where the kubelet reads it, at most 4096 bytes, cut at a
+/// character.
 ///
 /// # Errors
 /// The system's, but for a missing file: outside Kubernetes there is none, and it is never created.

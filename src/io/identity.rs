@@ -1,12 +1,14 @@
 //! Who this process is.
 //!
-//! Effective ids, not real ones: `xt_owner` compares the fsuid and fsgid at `socket()`, which follow them.
+//! Effective ids, not real ones: `xt_owner` compares the fsuid and fsgid at `socket()`, which
+//! follow them.
 
 use nix::unistd::{getegid, geteuid};
 
-use crate::core::findings::Identity;
+use crate::core::findings::identity::Identity;
 use crate::core::mesh::Mesh;
-use crate::io::sockets;
+use crate::io::sockets::listener::Listener;
+use crate::io::sockets::listening;
 
 /// Our user and group.
 #[must_use]
@@ -18,8 +20,13 @@ pub fn own() -> (u32, u32) {
 #[must_use]
 pub fn identity(mesh: Mesh) -> Identity {
     // Where /proc/net cannot be read, the profile's ids are judged alone.
-    let listening = if mesh.profile().uid.is_some() { sockets::listening().unwrap_or_default() } else { Vec::new() };
-    let owned = |listener: &&sockets::Listener| mesh.profile().owned_ports.contains(&listener.address.port());
+    let listening = if mesh.profile().uid.is_some() {
+        listening::listening().unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    let owned =
+        |listener: &&Listener| mesh.profile().owned_ports.contains(&listener.address.port());
     Identity {
         uid: geteuid().as_raw(),
         gid: getegid().as_raw(),

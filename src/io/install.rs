@@ -1,4 +1,5 @@
-//! Copies this program into a directory, atomically: whoever starts it meanwhile gets the old copy or the new one.
+//! Copies this program into a directory, atomically: whoever starts it meanwhile gets the old copy
+//! or the new one.
 //!
 //! Owns the steps; must never leave half a file under the program's name.
 
@@ -20,14 +21,17 @@ pub enum NotInstalled {
     #[error("{0} {1}")]
     Directory(PathBuf, &'static str),
     /// This program cannot be read.
-    #[error("this program's own file cannot be read: {0}; mount /proc, or copy meshim in the image")]
+    #[error(
+        "this program's own file cannot be read: {0}; mount /proc, or copy meshim in the image"
+    )]
     Own(std::io::Error),
     /// Writing fails.
     #[error("{0} cannot be written: {1}")]
     Write(PathBuf, std::io::Error),
 }
 
-/// Puts a copy of this program at `directory/meshim`, over an older one, also over one that is running.
+/// Puts a copy of this program at `directory/meshim`, over an older one, also over one that is
+/// running.
 ///
 /// # Errors
 /// [`NotInstalled`]; then an older copy is still there, and nothing else is.
@@ -35,25 +39,35 @@ pub fn install(directory: &Path) -> Result<PathBuf, NotInstalled> {
     let unusable = |why| Err(NotInstalled::Directory(directory.to_owned(), why));
     match fs::metadata(directory) {
         Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => return unusable("is no directory; name the directory that the volume is mounted on"),
+        Ok(_) => {
+            return unusable("is no directory; name the directory that the volume is mounted on");
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return unusable("does not exist; mount an emptyDir volume there, as deploy/ in meshim's sources does");
+            return unusable(
+                "does not exist; mount an emptyDir volume there, as deploy/ in meshim's sources \
+                 does",
+            );
         }
         Err(error) => return Err(NotInstalled::Write(directory.to_owned(), error)),
     }
     let target = directory.join(NAME);
     if target.is_dir() {
-        return Err(NotInstalled::Directory(target, "is a directory; remove it, or use another volume"));
+        return Err(NotInstalled::Directory(
+            target,
+            "is a directory; remove it, or use another volume",
+        ));
     }
     let temporary = directory.join(format!(".{NAME}.{}", nix::unistd::getpid()));
-    let copied = copy(&temporary)
-        .and_then(|()| fs::rename(&temporary, &target).map_err(|error| NotInstalled::Write(target.clone(), error)));
+    let copied = copy(&temporary).and_then(|()| {
+        fs::rename(&temporary, &target).map_err(|error| NotInstalled::Write(target.clone(), error))
+    });
     if let Err(error) = copied {
         // Nothing of ours stays behind; where even that fails, the first error is the one to tell.
         let _ = fs::remove_file(&temporary);
         return Err(told(error, directory));
     }
-    // The name itself reaches the disk with the directory; a file system that cannot do that has no disk.
+    // The name itself reaches the disk with the directory; a file system that cannot do that has no
+    // disk.
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
     Ok(target)
 }
@@ -66,7 +80,12 @@ fn copy(temporary: &Path) -> Result<(), NotInstalled> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(temporary)
+        .map_err(failed)?;
     std::io::copy(&mut own, &mut file).map_err(failed)?;
     // The umask has had its say when the file was made.
     file.set_permissions(Permissions::from_mode(MODE)).map_err(failed)?;
@@ -77,10 +96,15 @@ fn copy(temporary: &Path) -> Result<(), NotInstalled> {
 fn told(error: NotInstalled, directory: &Path) -> NotInstalled {
     let NotInstalled::Write(_, cause) = &error else { return error };
     let why = match cause.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "is full; give the volume 16Mi or more",
-        ErrorKind::ReadOnlyFilesystem => "is read-only; mount the volume without readOnly in this container",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "is full; give the volume 16Mi or more"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "is read-only; mount the volume without readOnly in this container"
+        }
         ErrorKind::PermissionDenied => {
-            "may not be written by this user; use an emptyDir volume, or set fsGroup in the pod's securityContext"
+            "may not be written by this user; use an emptyDir volume, or set fsGroup in the pod's \
+             securityContext"
         }
         _ => return error,
     };
@@ -92,7 +116,8 @@ mod tests {
     use super::*;
 
     fn directory(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("meshim-install-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("meshim-install-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         path
     }

@@ -1,6 +1,7 @@
 //! Events on stderr: the only writer there, as text or as one JSON object a line.
 //!
-//! Owns the form of a line; must never write to stdout, fail, or end anything: a closed stderr loses the line only.
+//! Owns the form of a line; must never write to stdout, fail, or end anything: a closed stderr
+//! loses the line only.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -9,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-/// Every event up to a level, in one form. A subscriber of our own: a crate for it costs a tenth of the binary.
+/// Every event up to a level, in one form. A subscriber of our own: a crate for it costs a tenth of
+/// the binary.
 #[derive(Debug)]
 pub struct Stderr {
     level: Level,
@@ -28,8 +30,11 @@ impl Subscriber for Stderr {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line =
-            if self.json { Line::json(*event.metadata().level()) } else { Line::text(*event.metadata().level()) };
+        let mut line = if self.json {
+            Line::json(*event.metadata().level())
+        } else {
+            Line::text(*event.metadata().level())
+        };
         event.record(&mut line);
         // One write a line, so that lines of several processes do not mix.
         let _ = std::io::stderr().write_all(line.finish().as_bytes());
@@ -60,15 +65,23 @@ impl Line {
             Level::INFO => "",
             _ => "debug: ",
         };
-        Self { json: false, head: format!("meshim: {word}"), message: String::new(), fields: String::new() }
+        Self {
+            json: false,
+            head: format!("meshim: {word}"),
+            message: String::new(),
+            fields: String::new(),
+        }
     }
 
     /// `ts` is Unix time in seconds, as the loggers of the field (zap, pilot-agent) have it.
     fn json(level: Level) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let word = level.as_str().to_ascii_lowercase();
-        let head =
-            format!("{{\"ts\":{}.{:03},\"level\":\"{word}\",\"logger\":\"meshim\"", now.as_secs(), now.subsec_millis());
+        let head = format!(
+            "{{\"ts\":{}.{:03},\"level\":\"{word}\",\"logger\":\"meshim\"",
+            now.as_secs(),
+            now.subsec_millis()
+        );
         Self { json: true, head, message: String::new(), fields: String::new() }
     }
 
@@ -85,7 +98,11 @@ impl Line {
             value.clone_into(&mut self.message);
             return;
         }
-        let bare = if self.json { !is_text } else { !value.is_empty() && !value.contains([' ', '"', '=']) };
+        let bare = if self.json {
+            !is_text
+        } else {
+            !value.is_empty() && !value.contains([' ', '"', '='])
+        };
         let value = if bare { value.to_owned() } else { quoted(value) };
         let _ = if self.json {
             write!(self.fields, ",\"{}\":{value}", field.name())

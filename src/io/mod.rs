@@ -1,17 +1,13 @@
-//! The world: sockets, processes, signals, `/proc`, files. Each module owns one part of it and decides nothing.
+//! The world: sockets, processes, signals, `/proc`, files. Each module owns one part of it and
+//! decides nothing.
 
-pub mod addresses;
-pub mod answer;
 pub mod command;
 pub mod files;
 pub mod http;
 pub mod identity;
 pub mod install;
 pub mod log;
-pub mod look;
-pub mod owners;
 pub mod process;
 pub mod signals;
-pub mod sock_diag;
 pub mod sockets;
 pub mod terminal;

@@ -1,8 +1,8 @@
 //! Processes: becoming the application, or starting it, signalling it and reaping everybody.
 //!
-//! Owns exec, fork, kill and waitpid; must never decide when. What exec does not reset, meshim does not change
-//! before the application has started: mask, limits, umask, working directory, environment; its own descriptors
-//! are all close-on-exec.
+//! Owns exec, fork, kill and waitpid; must never decide when. What exec does not reset, meshim does
+//! not change before the application has started: mask, limits, umask, working directory,
+//! environment; its own descriptors are all close-on-exec.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -27,12 +27,14 @@ pub fn become_command(path: &Path, command: &[OsString]) -> std::io::Error {
 fn prepared(path: &Path, command: &[OsString]) -> Command {
     let (name, args) = command.split_first().unzip();
     let mut prepared = Command::new(path);
-    prepared.arg0(name.map_or(path.as_os_str(), OsString::as_os_str)).args(args.unwrap_or_default());
+    prepared
+        .arg0(name.map_or(path.as_os_str(), OsString::as_os_str))
+        .args(args.unwrap_or_default());
     prepared
 }
 
-/// Orphans of the application come to us and not to the container's init (`PR_SET_CHILD_SUBREAPER`). PID 1 gets
-/// them anyway.
+/// Orphans of the application come to us and not to the container's init
+/// (`PR_SET_CHILD_SUBREAPER`). PID 1 gets them anyway.
 ///
 /// # Errors
 /// The kernel's.
@@ -44,13 +46,14 @@ pub fn adopt_orphans() -> std::io::Result<()> {
 ///
 /// # Errors
 /// The kernel's; or `signal` is a real-time one, which no safe interface takes here.
-pub fn ask_for_parent_death(signal: Signal) -> std::io::Result<()> {
+pub fn set_parent_death_signal(signal: Signal) -> std::io::Result<()> {
     let signal = rustix::process::Signal::from_named_raw(i32::from(signal.number()));
     let signal = signal.ok_or(std::io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::set_parent_process_death_signal(Some(signal))?)
 }
 
-/// Stops this process as Ctrl-Z would, and comes back when somebody continues it. PID 1 cannot be stopped.
+/// Stops this process as Ctrl-Z would, and comes back when somebody continues it. PID 1 cannot be
+/// stopped.
 pub fn stop_ourselves() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
 }
@@ -59,10 +62,12 @@ pub fn stop_ourselves() {
 #[must_use]
 pub fn is_a_job() -> bool {
     let session = |pid| rustix::process::getsid(pid).ok();
-    rustix::process::getppid().is_some_and(|parent| session(Some(parent)).is_some_and(|its| Some(its) == session(None)))
+    rustix::process::getppid()
+        .is_some_and(|parent| session(Some(parent)).is_some_and(|its| Some(its) == session(None)))
 }
 
-/// The application while we are its parent. Its id is its own until [`Application::reap`] has told its end.
+/// The application while we are its parent. Its id is its own until [`Application::reap`] has told
+/// its end.
 #[derive(Debug)]
 pub struct Application {
     child: SharedChild,
@@ -80,7 +85,8 @@ pub enum Change {
 }
 
 impl Application {
-    /// Starts `command`, whose file is `path`; with `own_group` as the leader of a new process group.
+    /// Starts `command`, whose file is `path`; with `own_group` as the leader of a new process
+    /// group.
     ///
     /// # Errors
     /// The errors of fork and exec.
@@ -93,7 +99,10 @@ impl Application {
             prepared.process_group(0);
         }
         let child = SharedChild::spawn(&mut prepared)?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("Linux's process ids fit");
+        let pid = i32::try_from(child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("Linux's process ids fit");
         Ok(Self { child, pid, own_group })
     }
 
@@ -109,15 +118,20 @@ impl Application {
         rustix::process::getpgid(Some(self.pid)).ok()
     }
 
-    /// Sends it `signal`: to its whole group where that is of our making, else to it alone. A real-time signal goes
-    /// to it alone: what its number means is between sender and receiver.
+    /// Sends it `signal`: to its whole group where that is of our making, else to it alone. A
+    /// real-time signal goes to it alone: what its number means is between sender and receiver.
     ///
     /// # Errors
     /// It runs as another user, whom we may not signal.
     pub fn send(&self, signal: Signal) -> std::io::Result<()> {
         let number = i32::from(signal.number());
         match rustix::process::Signal::from_named_raw(number) {
-            Some(named) if self.own_group && rustix::process::kill_process_group(self.pid, named).is_ok() => Ok(()),
+            Some(named)
+                if self.own_group
+                    && rustix::process::kill_process_group(self.pid, named).is_ok() =>
+            {
+                Ok(())
+            }
             _ => self.child.send_signal(number),
         }
     }
@@ -131,10 +145,13 @@ impl Application {
     #[must_use]
     pub fn may_be_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
-        stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')))
+        stat.map_or(true, |stat| {
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+        })
     }
 
-    /// Reaps every child that has ended, ours or adopted, and tells what has become of the application.
+    /// Reaps every child that has ended, ours or adopted, and tells what has become of the
+    /// application.
     ///
     /// The only reaper. It takes raw statuses: a death by a real-time signal is lost with nix's.
     #[must_use]

@@ -1,9 +1,10 @@
 //! Signals that arrive, as [`Signal`]s. Registering is eager and can fail; waiting is separate.
 //!
-//! Until the application has started there are handlers and no mask: exec resets handlers, so nothing of meshim is
-//! left in the application. A signal that was ignored when meshim started (`nohup`) stays ignored, for meshim and
-//! for the application. Afterwards all signals are blocked and read from a signalfd: that tells who sent each one,
-//! hears those that were ignored at the start, and keeps every single real-time signal, as the kernel queues them.
+//! Until the application has started there are handlers and no mask: exec resets handlers, so
+//! nothing of meshim is left in the application. A signal that was ignored when meshim started
+//! (`nohup`) stays ignored, for meshim and for the application. Afterwards all signals are blocked
+//! and read from a signalfd: that tells who sent each one, hears those that were ignored at the
+//! start, and keeps every single real-time signal, as the kernel queues them.
 
 use std::fs::File;
 use std::future::pending;
@@ -51,7 +52,10 @@ impl StopSignals {
     /// The kernel refuses the handlers or the socket pair behind them.
     pub fn register() -> std::io::Result<Self> {
         let ignored = ignored();
-        let numbers = STOP.into_iter().map(Signal::number).filter(|number| ignored & (1 << (number - 1)) == 0);
+        let numbers = STOP
+            .into_iter()
+            .map(Signal::number)
+            .filter(|number| ignored & (1 << (number - 1)) == 0);
         let (arrivals, notify) = UnixStream::pair()?;
         let numbers = numbers.map(i32::from);
         Ok(Self(SignalDelivery::with_pipe(arrivals, notify, SignalOnly, numbers)?))
@@ -63,11 +67,16 @@ impl StopSignals {
         self.0.pending().find_map(Signal::from_number)
     }
 
-    /// Waits for a stop signal, for the descriptor, or for `until`, whichever comes first; to the microsecond.
+    /// Waits for a stop signal, for the descriptor, or for `until`, whichever comes first; to the
+    /// microsecond.
     ///
     /// # Errors
     /// The kernel's, for want of memory.
-    pub fn wait(&mut self, other: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant) -> std::io::Result<Woken> {
+    pub fn wait(
+        &mut self,
+        other: Option<(BorrowedFd<'_>, PollFlags)>,
+        until: Instant,
+    ) -> std::io::Result<Woken> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let arrivals = self.0.get_read().as_fd();
@@ -122,13 +131,16 @@ pub enum Arrival {
 pub struct Remembered(Vec<(Signal, Arc<AtomicBool>)>);
 
 impl Remembered {
-    /// Catches them all, and SIGCHLD: ignored, it would have the kernel throw exit statuses away (`wait(2)`).
+    /// Catches them all, and SIGCHLD: ignored, it would have the kernel throw exit statuses away
+    /// (`wait(2)`).
     ///
     /// # Errors
     /// The kernel refuses handlers.
     pub fn register() -> std::io::Result<Self> {
         let ignored = ignored();
-        let is_wanted = |signal: &Signal| signal.can_be_forwarded() && ignored & (1 << (signal.number() - 1)) == 0;
+        let is_wanted = |signal: &Signal| {
+            signal.can_be_forwarded() && ignored & (1 << (signal.number() - 1)) == 0
+        };
         let mut remembered = Vec::new();
         for signal in (1..=64).filter_map(Signal::from_number).filter(is_wanted) {
             let flag = Arc::new(AtomicBool::new(false));
@@ -154,7 +166,10 @@ impl Remembered {
         }
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        #[expect(deprecated, reason = "its successor is unsafe and demands what SignalFd does: to own its descriptor")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe and demands what SignalFd does: to own its descriptor"
+        )]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
         // A child may have ended before the mask was set.
         let mut early = vec![Arrival::Child];

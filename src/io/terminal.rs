@@ -24,7 +24,8 @@ impl Terminal {
         tcgetpgrp(&self.0).ok()
     }
 
-    /// Gives the turn to `group` where it is ours to give. TTOU, which would stop us otherwise, is blocked.
+    /// Gives the turn to `group` where it is ours to give. TTOU, which would stop us otherwise, is
+    /// blocked.
     pub fn hand_to(&self, group: Pid) {
         if self.foreground() == Some(rustix::process::getpgrp()) {
             let _ = tcsetpgrp(&self.0, group);

@@ -1,4 +1,5 @@
-//! `--mesh auto`: every mesh is found by what listens on its real ports, in a network namespace of the test's own.
+//! `--mesh auto`: every mesh is found by what listens on its real ports, in a network namespace of
+//! the test's own.
 
 use std::net::Ipv6Addr;
 
@@ -122,7 +123,10 @@ fn in_an_ambient_mesh_there_is_nothing_to_wait_for() {
 fn without_any_proxy_the_pod_is_waited_for_unless_absence_is_allowed() {
     inside(|| {
         let ended = Meshim::starts(["true"]).with(["--timeout=200ms"]).run().expect_code(124);
-        ended.expect_stderr(&["no mesh's proxy listens in this pod: is a sidecar injected", "--absent-after"]);
+        ended.expect_stderr(&[
+            "no mesh's proxy listens in this pod: is a sidecar injected",
+            "--absent-after",
+        ]);
         let ended = Meshim::starts(["true"]).with(["--absent-after=100ms"]).run().expect_code(0);
         ended.expect_stderr(&["no proxy has shown up within"]);
         let ended = Meshim::starts(["true"]).with(["--mesh=none"]).run().expect_code(0);
@@ -170,7 +174,9 @@ fn somebody_elses_server_on_9901_is_passed_over_and_the_sidecar_found_later() {
         let (agent, admin) = (StandIn::on_port(15021), StandIn::on_port(15000));
         agent.says("/healthz/ready", Reply::plain(200, ""));
         admin.says("/ready", Reply::live());
-        run.wait().expect_code(0).expect_stderr(&["404 from a server that calls itself `gunicorn`", "mesh=istio"]);
+        run.wait()
+            .expect_code(0)
+            .expect_stderr(&["404 from a server that calls itself `gunicorn`", "mesh=istio"]);
         assert_eq!(stranger.count("/ready"), 1);
     });
 }
@@ -181,6 +187,8 @@ fn a_stranger_alone_is_named_when_the_time_is_over() {
         let stranger = StandIn::on_port(9901);
         stranger.says("/ready", Reply::plain(200, "<html>"));
         let ended = Meshim::starts(["true"]).with(["--timeout=300ms"]).run().expect_code(124);
-        ended.expect_stderr(&["the envoy proxy's port was tried and answered 200 from a server that is not the proxy"]);
+        ended.expect_stderr(&[
+            "the envoy proxy's port was tried and answered 200 from a server that is not the proxy",
+        ]);
     });
 }

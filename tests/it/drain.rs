@@ -13,12 +13,16 @@ use crate::support::shared::poll;
 use crate::support::standin::StandIn;
 
 const DRAIN: &str = "/drain_listeners?inboundonly&graceful&skip_exit";
-const TERM_SAYER: [&str; 3] = ["sh", "-c", "trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.02; done"];
+const TERM_SAYER: [&str; 3] =
+    ["sh", "-c", "trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.02; done"];
 
 fn busy(requests: u64) -> Reply {
     Reply::envoy(
         200,
-        format!("http.in.downstream_rq_active: {requests}\nhttp.in.downstream_rq_total: 9\nserver.state: 0\n"),
+        format!(
+            "http.in.downstream_rq_active: {requests}\nhttp.in.downstream_rq_total: \
+             9\nserver.state: 0\n"
+        ),
     )
 }
 
@@ -32,13 +36,19 @@ fn server_info(metadata: &serde_json::Value) -> Reply {
 /// A proxy that is ready, drains, and has `requests` in flight.
 fn proxy(requests: u64) -> StandIn {
     let proxy = StandIn::new();
-    proxy.says("/ready", Reply::live()).says(DRAIN, Reply::envoy(200, "OK\n")).says("/stats", busy(requests));
+    proxy
+        .says("/ready", Reply::live())
+        .says(DRAIN, Reply::envoy(200, "OK\n"))
+        .says("/stats", busy(requests));
     proxy.says("/server_info", server_info(&json!({})));
     proxy
 }
 
 fn draining(proxy: &StandIn, options: &[&str]) -> Running {
-    let run = Meshim::starts(TERM_SAYER).with(["--admin-url", &proxy.url(), "--drain"]).with(options.to_vec()).spawn();
+    let run = Meshim::starts(TERM_SAYER)
+        .with(["--admin-url", &proxy.url(), "--drain"])
+        .with(options.to_vec())
+        .spawn();
     run.wait_for_stdout("ready");
     run
 }
@@ -50,18 +60,26 @@ fn the_stop_signal_waits_until_the_last_request_has_ended() {
     assert_eq!(proxy.count(DRAIN), 0);
     run.signal(Signal::SIGTERM);
     proxy.wait_for_requests("/stats", 10);
-    assert_eq!(proxy.requests(DRAIN).iter().map(|request| request.method.as_str()).collect::<Vec<_>>(), ["POST"]);
+    assert_eq!(
+        proxy.requests(DRAIN).iter().map(|request| request.method.as_str()).collect::<Vec<_>>(),
+        ["POST"]
+    );
     assert!(!run.has_ended());
     proxy.says("/stats", busy(0));
-    let ended = run.wait().expect_code(5).expect_stderr(&["draining min=50ms max=20s", "no request is in flight"]);
+    let ended = run
+        .wait()
+        .expect_code(5)
+        .expect_stderr(&["draining min=50ms max=20s", "no request is in flight"]);
     assert_eq!(ended.stdout, "ready\nterm\n");
 }
 
 #[test]
 fn other_signals_go_through_while_draining() {
     let proxy = proxy(3);
-    let script = "trap 'echo hup' HUP; trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.02; done";
-    let run = Meshim::starts(["sh", "-c", script]).with(["--admin-url", &proxy.url(), "--drain"]).spawn();
+    let script = "trap 'echo hup' HUP; trap 'echo term; exit 5' TERM; echo ready; while :; do \
+                  sleep 0.02; done";
+    let run =
+        Meshim::starts(["sh", "-c", script]).with(["--admin-url", &proxy.url(), "--drain"]).spawn();
     run.wait_for_stdout("ready");
     run.signal(Signal::SIGTERM);
     proxy.wait_for_requests(DRAIN, 1);
@@ -164,9 +182,13 @@ fn a_plan_that_does_not_fit_the_proxy_is_a_warning_at_the_start_with_the_annotat
     );
     let run = draining(&proxy, &["--log=debug"]);
     let said = run.wait_for_stderr("does not fit");
-    assert!(said.contains(r#"proxy.istio.io/config: '{"terminationDrainDuration": "28s"}'"#), "{said}");
+    assert!(
+        said.contains(r#"proxy.istio.io/config: '{"terminationDrainDuration": "28s"}'"#),
+        "{said}"
+    );
     run.signal(Signal::SIGTERM);
-    let ended = run.wait().expect_code(5).expect_stderr(&["draining min=800ms max=800ms", "out of time"]);
+    let ended =
+        run.wait().expect_code(5).expect_stderr(&["draining min=800ms max=800ms", "out of time"]);
     assert_eq!(proxy.count("/server_info"), 1);
     assert!(!ended.stderr.contains("label"), "{}", ended.stderr);
 }
@@ -186,20 +208,31 @@ fn an_application_under_a_proxy_without_an_admin_api_is_stopped_at_once() {
 #[test]
 fn the_hook_returns_when_idle_and_its_exit_code_tells_yes_from_no() {
     let proxy = proxy(2);
-    let run = Meshim::does("drain").with(["--admin-url", &proxy.url(), "--drain-min=50ms", "--drain-max=1h"]).spawn();
+    let run = Meshim::does("drain")
+        .with(["--admin-url", &proxy.url(), "--drain-min=50ms", "--drain-max=1h"])
+        .spawn();
     proxy.wait_for_requests("/stats", 10);
     assert!(!run.has_ended());
     proxy.says("/stats", busy(0));
     run.wait().expect_code(0);
-    let hook = |max| Meshim::does("drain").with(["--admin-url", &proxy.url(), "--drain-min=50ms", max]);
+    let hook =
+        |max| Meshim::does("drain").with(["--admin-url", &proxy.url(), "--drain-min=50ms", max]);
     proxy.says("/stats", busy(2));
     hook("--drain-max=100ms").run().expect_code(0).expect_stderr(&["out of time"]);
     let run = hook("--drain-max=1h").spawn();
     proxy.wait_for_requests(DRAIN, 3);
     run.signal(Signal::SIGTERM);
     run.wait().expect_code(143);
-    Meshim::does("drain").with(["--mesh=linkerd"]).run().expect_code(1).expect_stderr(&["no Envoy admin API"]);
-    Meshim::does("drain").with(["--drain-min=20s"]).run().expect_code(125).expect_stderr(&["--drain-max"]);
+    Meshim::does("drain")
+        .with(["--mesh=linkerd"])
+        .run()
+        .expect_code(1)
+        .expect_stderr(&["no Envoy admin API"]);
+    Meshim::does("drain")
+        .with(["--drain-min=20s"])
+        .run()
+        .expect_code(125)
+        .expect_stderr(&["--drain-max"]);
 }
 
 /// A real Envoy with an inbound listener to `port`, and where that listens.
@@ -207,7 +240,8 @@ fn envoy_before(port: u16) -> (Envoy, u16) {
     let inbound = super::load::free_port();
     let bootstrap = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", port));
     let listener = super::load::inbound_listener(inbound);
-    let envoy = Envoy::start_with(&bootstrap.listener(listener), &["--drain-strategy", "immediate"]);
+    let envoy =
+        Envoy::start_with(&bootstrap.listener(listener), &["--drain-strategy", "immediate"]);
     let _ = envoy.admin_url();
     // Its workers listen a moment later.
     poll(|| std::net::TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy listens");
@@ -233,7 +267,10 @@ fn a_real_envoy_is_drained_twice_at_the_same_time_and_goes_on_serving() {
     assert!(super::load::is_sent_away_over_http2(inbound));
     hook.wait().expect_code(0).expect_stderr(&["no request is in flight"]);
     run.wait().expect_code(5);
-    assert!(super::load::get_once(inbound).contains("200 OK"), "draining must not close the listener");
+    assert!(
+        super::load::get_once(inbound).contains("200 OK"),
+        "draining must not close the listener"
+    );
 }
 
 #[test]
@@ -241,7 +278,14 @@ fn an_envoy_that_is_killed_in_the_middle_of_a_drain_ends_it() {
     let application = super::load::Application::start();
     let (envoy, _) = envoy_before(application.port());
     let run = Meshim::starts(TERM_SAYER)
-        .with(["--admin-url", &envoy.admin_url(), "--drain", "--drain-min=1h", "--drain-max=2h", "--grace=3h"])
+        .with([
+            "--admin-url",
+            &envoy.admin_url(),
+            "--drain",
+            "--drain-min=1h",
+            "--drain-max=2h",
+            "--grace=3h",
+        ])
         .spawn();
     run.wait_for_stdout("ready");
     run.signal(Signal::SIGTERM);

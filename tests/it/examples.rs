@@ -14,7 +14,10 @@ fn example(name: &str) -> Ended {
 #[test]
 fn a_job_with_a_classic_sidecar_completes() {
     let ended = example("job_with_classic_sidecar");
-    assert!(ended.stdout.contains("the job's exit code: Some(3); has the sidecar ended: true"), "{ended:#?}");
+    assert!(
+        ended.stdout.contains("the job's exit code: Some(3); has the sidecar ended: true"),
+        "{ended:#?}"
+    );
 }
 
 #[test]

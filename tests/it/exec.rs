@@ -1,6 +1,8 @@
-//! Exec leaves no trace: what the application gets is what it gets without meshim, after a real wait.
+//! Exec leaves no trace: what the application gets is what it gets without meshim, after a real
+//! wait.
 //!
-//! Each test runs one witness twice behind the same wrapper, bare and under meshim, and compares what it says.
+//! Each test runs one witness twice behind the same wrapper, bare and under meshim, and compares
+//! what it says.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -13,8 +15,11 @@ use crate::support::reply::Reply;
 use crate::support::standin::StandIn;
 
 /// What every run gets, bare or not.
-const ENVIRONMENT: [(&str, &[u8]); 3] =
-    [("PATH", b"/usr/local/bin:/usr/bin:/bin"), ("MESHIM_LOG", b"error"), ("NOT_UTF8", b"\xff\xfe=\x80")];
+const ENVIRONMENT: [(&str, &[u8]); 3] = [
+    ("PATH", b"/usr/local/bin:/usr/bin:/bin"),
+    ("MESHIM_LOG", b"error"),
+    ("NOT_UTF8", b"\xff\xfe=\x80"),
+];
 
 /// `witness` behind `wrapper`, once bare and once under meshim.
 fn twice(wrapper: &[&str], witness: &[&OsStr]) -> (Ended, Ended) {
@@ -47,8 +52,15 @@ fn is_the_same(wrapper: &[&str], witness: &[&str]) -> String {
 
 #[test]
 fn signal_mask_and_dispositions_are_the_same() {
-    let mask = ["env", "--block-signal=USR2", "--block-signal=TERM", "--ignore-signal=HUP", "--ignore-signal=RTMIN+3"];
-    let said = is_the_same(&mask, &["grep", "-E", "^(Sig|Shd)(Blk|Ign|Cgt|Pnd):", "/proc/self/status"]);
+    let mask = [
+        "env",
+        "--block-signal=USR2",
+        "--block-signal=TERM",
+        "--ignore-signal=HUP",
+        "--ignore-signal=RTMIN+3",
+    ];
+    let said =
+        is_the_same(&mask, &["grep", "-E", "^(Sig|Shd)(Blk|Ign|Cgt|Pnd):", "/proc/self/status"]);
     // USR2 is 12, TERM 15: bits 11 and 14. HUP is bit 0.
     assert!(said.contains("SigBlk:\t0000000000004800"), "{said}");
     assert!(said.lines().any(|line| line.starts_with("SigIgn:") && line.ends_with('1')), "{said}");
@@ -97,13 +109,20 @@ fn the_process_id_is_the_same_and_nobody_is_left() {
     let lines: Vec<&str> = ended.stdout.lines().collect();
     assert_eq!(lines[0], lines[1]);
     // The only child is the cat itself.
-    assert_eq!(lines.get(2).map_or(0, |children| children.split_whitespace().count()), 1, "{ended:?}");
+    assert_eq!(
+        lines.get(2).map_or(0, |children| children.split_whitespace().count()),
+        1,
+        "{ended:?}"
+    );
 }
 
 #[test]
 fn exit_codes_and_deaths_are_the_applications_own() {
     for code in [0, 1, 124, 125, 255] {
-        Meshim::starts(["sh", "-c", &format!("exit {code}")]).with(["--mesh=none"]).run().expect_code(code);
+        Meshim::starts(["sh", "-c", &format!("exit {code}")])
+            .with(["--mesh=none"])
+            .run()
+            .expect_code(code);
     }
     let ended = Meshim::starts(["sh", "-c", "kill -9 $$"]).with(["--mesh=none"]).run();
     assert_eq!(ended.signal, Some(9));
@@ -113,7 +132,10 @@ fn exit_codes_and_deaths_are_the_applications_own() {
 fn standard_output_is_the_applications_alone() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::live());
-    let ended = Meshim::starts(["true"]).with(["--admin-url", &proxy.url(), "--log=debug"]).run().expect_code(0);
+    let ended = Meshim::starts(["true"])
+        .with(["--admin-url", &proxy.url(), "--log=debug"])
+        .run()
+        .expect_code(0);
     assert_eq!(ended.stdout, "");
     assert!(!ended.stderr.is_empty());
 }
@@ -124,9 +146,21 @@ fn a_command_that_is_not_there_is_known_before_the_wait() {
     let forever = || ["--mesh=istio", "--timeout=0"];
     let missing = Meshim::starts(["no-such-command"]).with(forever()).env("PATH", "/usr/bin").run();
     missing.expect_code(127).expect_stderr(&["no-such-command was not found in PATH (/usr/bin)"]);
-    Meshim::starts(["/no/such/file"]).with(forever()).run().expect_code(127).expect_stderr(&["/no/such/file was not"]);
-    Meshim::starts(["/tmp"]).with(forever()).run().expect_code(126).expect_stderr(&["it is a directory"]);
-    Meshim::starts(["/etc/passwd"]).with(forever()).run().expect_code(126).expect_stderr(&["chmod +x"]);
+    Meshim::starts(["/no/such/file"])
+        .with(forever())
+        .run()
+        .expect_code(127)
+        .expect_stderr(&["/no/such/file was not"]);
+    Meshim::starts(["/tmp"])
+        .with(forever())
+        .run()
+        .expect_code(126)
+        .expect_stderr(&["it is a directory"]);
+    Meshim::starts(["/etc/passwd"])
+        .with(forever())
+        .run()
+        .expect_code(126)
+        .expect_stderr(&["chmod +x"]);
 }
 
 #[test]
@@ -134,8 +168,12 @@ fn a_command_whose_interpreter_is_missing_is_told_by_that_name() {
     let meshim = Meshim::starts(["./script"]).with(["--mesh=istio", "--timeout=0"]);
     let script = meshim.directory().join("script");
     std::fs::write(&script, "#!/opt/no/such/python3 -u\n").expect("the directory is ours");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("and the file");
-    meshim.run().expect_code(126).expect_stderr(&["it needs /opt/no/such/python3, which is not in this image"]);
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))
+        .expect("and the file");
+    meshim
+        .run()
+        .expect_code(126)
+        .expect_stderr(&["it needs /opt/no/such/python3, which is not in this image"]);
 }
 
 #[test]
@@ -143,7 +181,8 @@ fn a_script_with_windows_line_ends_is_told_so_before_the_wait() {
     let meshim = Meshim::starts(["./script"]).with(["--mesh=istio", "--timeout=0"]);
     let script = meshim.directory().join("script");
     std::fs::write(&script, "#!/bin/sh\r\necho\r\n").expect("the directory is ours");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("and the file");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))
+        .expect("and the file");
     meshim.run().expect_code(126).expect_stderr(&["./script cannot be executed", "LF, not CRLF"]);
 }
 
@@ -155,7 +194,8 @@ fn the_first_of_path_that_can_be_executed_is_taken() {
         std::fs::create_dir(folder(name)).expect("the directory is ours");
         let file = folder(name).join("tool");
         std::fs::write(&file, format!("#!/bin/sh\necho {name}\n")).expect("the directory is ours");
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("and the file");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode))
+            .expect("and the file");
     }
     let path = ["a", "b", "c"].map(|name| folder(name).display().to_string()).join(":");
     assert_eq!(meshim.env("PATH", path).run().expect_code(0).stdout, "b\n");

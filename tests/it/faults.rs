@@ -1,4 +1,5 @@
-//! Proxies, and servers that are none, which misbehave: each gets its own words, nothing hangs, and the wait goes on.
+//! Proxies, and servers that are none, which misbehave: each gets its own words, nothing hangs, and
+//! the wait goes on.
 
 use crate::support::meshim::{Meshim, Running};
 use crate::support::reply::Reply;
@@ -17,13 +18,25 @@ fn table() -> Vec<(Reply, &'static str, &'static str)> {
         (Reply::HalfHeadThenClose, "no usable HTTP answer", "hangs up or speaks no HTTP/1.1"),
         (Reply::Hangup, "no usable HTTP answer", "hangs up or speaks no HTTP/1.1"),
         (elsewhere, "301 from a server that is not the proxy", "belongs to somebody else's server"),
-        (nginx, "404 from a server that calls itself `nginx/1.27`", "belongs to somebody else's server"),
+        (
+            nginx,
+            "404 from a server that calls itself `nginx/1.27`",
+            "belongs to somebody else's server",
+        ),
         (page, "200 from a server that is not the proxy", "check --mesh and the URLs"),
-        (Reply::envoy(403, "Forbidden"), "403, this path is locked", "admin allow_paths, or set --ready-url"),
+        (
+            Reply::envoy(403, "Forbidden"),
+            "403, this path is locked",
+            "admin allow_paths, or set --ready-url",
+        ),
         (Reply::envoy(500, ""), ": 500 (", "look at its log"),
         (forged, "503 INITIALIZING [2J", "look at its log"),
         (Reply::not_ready("DRAINING"), "503 DRAINING", "is this pod being ended"),
-        (Reply::not_ready("INITIALIZING").closing(), "503 INITIALIZING", "is its xDS server reachable"),
+        (
+            Reply::not_ready("INITIALIZING").closing(),
+            "503 INITIALIZING",
+            "is its xDS server reachable",
+        ),
     ]
 }
 
@@ -43,7 +56,11 @@ fn every_fault_ends_in_124_with_what_was_seen_and_what_to_do() {
         let ended = run.wait().expect_code(124);
         let sentence = ended.stderr.lines().last().unwrap();
         for part in ["error: the envoy proxy was not ready within", &proxy.url(), seen, advice] {
-            assert!(sentence.contains(part), "`{part}` is not in the last line of:\n{}", ended.stderr);
+            assert!(
+                sentence.contains(part),
+                "`{part}` is not in the last line of:\n{}",
+                ended.stderr
+            );
         }
         assert_eq!(ended.stdout, "");
     }
@@ -77,7 +94,10 @@ fn after_every_fault_a_ready_proxy_is_still_seen() {
 fn nobody_there_is_told_apart_from_a_proxy_that_says_no() {
     let proxy = StandIn::late();
     let ended = waiting_for(&proxy, "--timeout=100ms").wait().expect_code(124);
-    ended.expect_stderr(&["connection refused", "nobody listens there: is the envoy sidecar injected and running?"]);
+    ended.expect_stderr(&[
+        "connection refused",
+        "nobody listens there: is the envoy sidecar injected and running?",
+    ]);
 }
 
 #[test]
@@ -98,7 +118,9 @@ fn a_server_info_without_an_end_is_given_up_in_bounded_memory() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::live()).says("/server_info", Reply::Endless);
     let url = format!("{}/server_info", proxy.url());
-    let run = Meshim::starts(["true"]).with(["--ready-url", &url, "--request-timeout=20s", "--log=debug"]).spawn();
+    let run = Meshim::starts(["true"])
+        .with(["--ready-url", &url, "--request-timeout=20s", "--log=debug"])
+        .spawn();
     run.wait_for_stderr("the body is longer than 8 MiB");
     proxy.wait_for_requests("/server_info", 2);
     let peak = run.peak_memory_kib();
@@ -113,15 +135,19 @@ fn a_header_without_an_end_is_given_up_in_bounded_memory() {
     let long = "x".repeat(8 * 1024 * 1024);
     proxy.script("/ready", [Reply::envoy(200, "LIVE").header("x-long", &long), Reply::live()]);
     let run = Meshim::starts(["true"]).with(["--admin-url", &proxy.url(), "--log=debug"]).spawn();
-    run.wait().expect_code(0).expect_stderr(&["no usable HTTP answer: its head is longer than 16 KiB"]);
+    run.wait()
+        .expect_code(0)
+        .expect_stderr(&["no usable HTTP answer: its head is longer than 16 KiB"]);
 }
 
 #[test]
 fn a_server_info_of_two_megabytes_is_read() {
     let proxy = StandIn::new();
-    let extension = r#"{"name":"envoy.filters.http.router","category":"envoy.filters.http","type_urls":["x"]}"#;
+    let extension =
+        r#"{"name":"envoy.filters.http.router","category":"envoy.filters.http","type_urls":["x"]}"#;
     let extensions = vec![extension; 2 * 1024 * 1024 / extension.len()].join(",");
-    let body = format!(r#"{{"version":"x","node":{{"extensions":[{extensions}]}},"state":"LIVE"}}"#);
+    let body =
+        format!(r#"{{"version":"x","node":{{"extensions":[{extensions}]}},"state":"LIVE"}}"#);
     proxy.says("/ready", Reply::live()).says("/server_info", Reply::envoy(200, body));
     let url = format!("{}/server_info", proxy.url());
     Meshim::starts(["true"]).with(["--ready-url", &url]).run().expect_code(0);
@@ -131,9 +157,14 @@ fn a_server_info_of_two_megabytes_is_read() {
 #[test]
 fn a_broken_server_info_is_no_readiness() {
     let proxy = StandIn::new();
-    proxy.says("/ready", Reply::live()).says("/server_info", Reply::envoy(200, r#"{"state":"LIVE","node":{"#));
+    proxy
+        .says("/ready", Reply::live())
+        .says("/server_info", Reply::envoy(200, r#"{"state":"LIVE","node":{"#));
     let url = format!("{}/server_info", proxy.url());
-    let ended = Meshim::starts(["true"]).with(["--ready-url", &url, "--timeout=300ms"]).run().expect_code(124);
+    let ended = Meshim::starts(["true"])
+        .with(["--ready-url", &url, "--timeout=300ms"])
+        .run()
+        .expect_code(124);
     ended.expect_stderr(&["the body is not Envoy's server_info: EOF while parsing"]);
 }
 
@@ -143,7 +174,8 @@ fn a_proxy_that_dies_while_we_wait_is_waited_for_again() {
     admin.says("/ready", Reply::live());
     agent.says("/healthz/ready", Reply::plain(503, ""));
     let ready = format!("{}/healthz/ready", agent.url());
-    let options = ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready, "--log=debug"];
+    let options =
+        ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready, "--log=debug"];
     let run = Meshim::starts(["echo", "started"]).with(options).spawn();
     agent.wait_for_requests("/healthz/ready", 2);
     admin.close();

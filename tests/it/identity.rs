@@ -4,7 +4,8 @@ use crate::support::meshim::Meshim;
 use crate::support::namespace::must_be_permitted;
 use crate::support::standin::StandIn;
 
-/// meshim as this user and group, seen from a user namespace of its own: no privilege is needed for that.
+/// meshim as this user and group, seen from a user namespace of its own: no privilege is needed for
+/// that.
 fn starting_as(user: u32, group: u32, proxy: &StandIn) -> Meshim {
     must_be_permitted();
     let ready = format!("{}/healthz/ready", proxy.url());
@@ -25,7 +26,12 @@ fn the_proxys_user_is_refused_before_the_wait() {
     let proxy = ready_istio();
     let ended = starting_as(1337, 5, &proxy).run().expect_code(125);
     assert_eq!((proxy.connections(), ended.stdout.as_str()), (0, ""));
-    ended.expect_stderr(&["user id 1337", "bypasses the mesh", "set runAsUser", "--check warn starts all the same"]);
+    ended.expect_stderr(&[
+        "user id 1337",
+        "bypasses the mesh",
+        "set runAsUser",
+        "--check warn starts all the same",
+    ]);
 }
 
 #[test]

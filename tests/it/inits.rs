@@ -1,4 +1,5 @@
-//! As good as the inits: the same script around tini, dumb-init, catatonit and meshim, and a table of what each did.
+//! As good as the inits: the same script around tini, dumb-init, catatonit and meshim, and a table
+//! of what each did.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +18,10 @@ struct Init {
     line: &'static [&'static str],
 }
 
-const MESHIM: Init =
-    Init { name: "meshim", line: &[env!("CARGO_BIN_EXE_meshim"), "--mesh=none", "--supervise", "--grace=1h", "--"] };
+const MESHIM: Init = Init {
+    name: "meshim",
+    line: &[env!("CARGO_BIN_EXE_meshim"), "--mesh=none", "--supervise", "--grace=1h", "--"],
+};
 
 /// With the options that make them do what meshim does by default: adopt orphans, signal the group.
 const OTHERS: [Init; 3] = [
@@ -29,9 +32,16 @@ const OTHERS: [Init; 3] = [
 
 impl Init {
     fn all() -> Vec<Self> {
-        let missing: Vec<&str> =
-            OTHERS.iter().filter(|init| !Path::new(init.line[0]).exists()).map(|init| init.name).collect();
-        assert!(missing.is_empty(), "{} not installed: apt-get install tini dumb-init catatonit", missing.join(", "));
+        let missing: Vec<&str> = OTHERS
+            .iter()
+            .filter(|init| !Path::new(init.line[0]).exists())
+            .map(|init| init.name)
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "{} not installed: apt-get install tini dumb-init catatonit",
+            missing.join(", ")
+        );
         OTHERS.into_iter().chain([MESHIM]).collect()
     }
 
@@ -47,12 +57,14 @@ impl Init {
 /// The init itself, the only child of `unshare -f`.
 fn init_of(process: &Process) -> Pid {
     let path = format!("/proc/{0}/task/{0}/children", process.pid());
-    let child = poll(|| std::fs::read_to_string(&path).ok()?.split_whitespace().next()?.parse().ok());
+    let child =
+        poll(|| std::fs::read_to_string(&path).ok()?.split_whitespace().next()?.parse().ok());
     Pid::from_raw(child.expect("unshare has started it"))
 }
 
 fn send(number: i32, pid: Pid) {
-    let sent = Process::spawn(Command::new("sh").args(["-c", &format!("kill -{number} {pid}")])).wait();
+    let sent =
+        Process::spawn(Command::new("sh").args(["-c", &format!("kill -{number} {pid}")])).wait();
     assert_eq!(sent.code, Some(0));
 }
 
@@ -60,9 +72,9 @@ fn send(number: i32, pid: Pid) {
 fn exit_codes_are_passed_on_as_by_the_others() {
     println!("{:12} exit codes 0-255 passed on, and deaths by signal", "");
     for init in Init::all() {
-        let codes = (0..=255)
-            .step_by(5)
-            .filter(|code| init.runs(&["sh", "-c", &format!("exit {code}")]).wait().code == Some(*code));
+        let codes = (0..=255).step_by(5).filter(|code| {
+            init.runs(&["sh", "-c", &format!("exit {code}")]).wait().code == Some(*code)
+        });
         let signals = [1, 2, 3, 6, 9, 11, 15, 34, 64].into_iter().filter(|number| {
             let script = format!("import os; os.kill(os.getpid(), {number})");
             init.runs(&["python3", "-c", &script]).wait().code == Some(128 + number)
@@ -80,7 +92,8 @@ fn every_signal_that_any_of_the_others_forwards_is_forwarded() {
         let process = init.runs(&listener::command());
         process.wait_for_stdout("ready");
         let pid = init_of(&process);
-        // KILL and STOP are the kernel's; 64 ends the listener. What an init does not forward may end or stop it.
+        // KILL and STOP are the kernel's; 64 ends the listener. What an init does not forward may
+        // end or stop it.
         for number in (1..64).filter(|number| ![9, 19, 32, 33, 64].contains(number)) {
             send(number, pid);
             if init.name == "dumb-init" && [20, 21, 22].contains(&number) {
@@ -104,10 +117,12 @@ fn every_signal_that_any_of_the_others_forwards_is_forwarded() {
         println!("{name:12} {:2} forwarded, not {not:?}", got.len());
     }
     let (_, ours) = table.last().expect("meshim is in it");
-    // The faults (4, 7, 8, 11) and CHLD (17) are not for the application: some of the others send them on.
+    // The faults (4, 7, 8, 11) and CHLD (17) are not for the application: some of the others send
+    // them on.
     let not_for_it = [4, 7, 8, 11, 17];
     for (name, got) in &table {
-        let missing: Vec<&i32> = got.iter().filter(|n| !ours.contains(n) && !not_for_it.contains(*n)).collect();
+        let missing: Vec<&i32> =
+            got.iter().filter(|n| !ours.contains(n) && !not_for_it.contains(*n)).collect();
         assert!(missing.is_empty(), "{name} forwards {missing:?}, meshim does not");
     }
     assert_eq!(ours.len(), 54);
@@ -137,7 +152,8 @@ sys.exit(len(others()))
         let process = init.runs(&["sh", "-c", group]);
         process.wait_for_stdout("ready");
         kill(init_of(&process), Signal::SIGTERM).unwrap();
-        // An init that signals the leader alone leaves it waiting for ever: the group's other half is let go.
+        // An init that signals the leader alone leaves it waiting for ever: the group's other half
+        // is let go.
         let whole = poll_shortly(|| process.has_ended());
         let code = if whole { process.wait().code } else { None };
         println!("{:12} {left:?}, {code:?}, {whole}", init.name);
@@ -146,7 +162,10 @@ sys.exit(len(others()))
 }
 
 /// Does it come true within two seconds? A peer that does not do it is no failure of ours.
-#[expect(clippy::disallowed_methods, reason = "another process's state has to be asked again and again")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process's state has to be asked again and again"
+)]
 fn poll_shortly(fact: impl Fn() -> bool) -> bool {
     (0..200).any(|_| {
         let is_so = fact();

@@ -1,4 +1,5 @@
-//! `meshim check` and `--listen` against sockets that are there, or are not, and proxies that tell little or nothing.
+//! `meshim check` and `--listen` against sockets that are there, or are not, and proxies that tell
+//! little or nothing.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,8 @@ use crate::support::standin::StandIn;
 fn clusters(ports: &[u16]) -> Reply {
     let named =
         ports.iter().map(|port| json!({ "cluster": { "name": format!("inbound|{port}||"), "type": "ORIGINAL_DST" } }));
-    let passthrough = json!({ "cluster": { "name": "InboundPassthroughCluster", "type": "ORIGINAL_DST" } });
+    let passthrough =
+        json!({ "cluster": { "name": "InboundPassthroughCluster", "type": "ORIGINAL_DST" } });
     let configs: Vec<Value> = named.chain([passthrough]).collect();
     Reply::envoy(200, json!({ "configs": configs }).to_string())
 }
@@ -36,7 +38,8 @@ fn server_info(version: &str) -> Reply {
     )
 }
 
-/// A proxy whose admin API is on a Unix socket: a TCP port of this test's would be taken for the application's.
+/// A proxy whose admin API is on a Unix socket: a TCP port of this test's would be taken for the
+/// application's.
 struct Admin {
     proxy: StandIn,
     directory: Directory,
@@ -52,14 +55,19 @@ impl Admin {
     /// Istio 1.24, whose Services name these ports.
     fn naming(ports: &[u16]) -> Self {
         let admin = Self::new();
-        admin.proxy.says("/config_dump", clusters(ports)).says("/server_info", server_info("1.24.0"));
+        admin
+            .proxy
+            .says("/config_dump", clusters(ports))
+            .says("/server_info", server_info("1.24.0"));
         admin
     }
 
     /// `meshim check --mesh istio` against it.
     fn check(&self) -> Meshim {
         let url = format!("unix:{}", self.directory.join("admin.sock").display());
-        Meshim::does("check").with(["--mesh=istio", "--admin-url", &url]).env("MESHIM_OUTPUT", "json")
+        Meshim::does("check")
+            .with(["--mesh=istio", "--admin-url", &url])
+            .env("MESHIM_OUTPUT", "json")
     }
 }
 
@@ -70,7 +78,9 @@ fn read(ended: &Ended) -> Value {
 fn codes(report: &Value) -> Vec<(&str, &str)> {
     let findings = report["findings"].as_array().expect("a list").iter();
     findings
-        .map(|finding| (finding["code"].as_str().unwrap_or("?"), finding["severity"].as_str().unwrap_or("?")))
+        .map(|finding| {
+            (finding["code"].as_str().unwrap_or("?"), finding["severity"].as_str().unwrap_or("?"))
+        })
         .collect()
 }
 
@@ -92,7 +102,8 @@ fn a_port_of_a_service_on_loopback_fails_the_check() {
         assert_eq!(not_seen(&report), "[]");
         let text = admin.check().with(["--output=text"]).run().expect_code(1).stdout;
         assert!(
-            text.starts_with("error: the application (") && text.contains("fix: let the application listen"),
+            text.starts_with("error: the application (")
+                && text.contains("fix: let the application listen"),
             "{text}"
         );
     });
@@ -119,19 +130,33 @@ fn a_locked_admin_api_leaves_the_version_or_the_default_and_says_so() {
         let report = read(&admin.check().run().expect_code(0));
         assert_eq!(codes(&report), [(LOOPBACK, "warning")]);
         assert!(not_seen(&report).contains("/config_dump: 403, this path is locked"), "{report}");
-        assert!(report["facts"]["inbound_traffic"].as_str().unwrap().contains("by Istio's version 1.24.0"), "{report}");
+        assert!(
+            report["facts"]["inbound_traffic"]
+                .as_str()
+                .unwrap()
+                .contains("by Istio's version 1.24.0"),
+            "{report}"
+        );
         admin.proxy.says("/server_info", locked());
         let report = read(&admin.check().run().expect_code(0));
         assert!(not_seen(&report).contains("/server_info: 403, this path is locked"), "{report}");
-        assert!(report["facts"]["inbound_traffic"].as_str().unwrap().contains("told neither"), "{report}");
+        assert!(
+            report["facts"]["inbound_traffic"].as_str().unwrap().contains("told neither"),
+            "{report}"
+        );
     });
 }
 
 #[test]
 fn an_absent_admin_api_leaves_the_default_and_says_so() {
     inside(|| {
-        let report = read(&Meshim::does("check").with(["--mesh=istio", "--output=json"]).run().expect_code(0));
-        assert!(not_seen(&report).contains("http://localhost:15000/config_dump: connection refused"), "{report}");
+        let report = read(
+            &Meshim::does("check").with(["--mesh=istio", "--output=json"]).run().expect_code(0),
+        );
+        assert!(
+            not_seen(&report).contains("http://localhost:15000/config_dump: connection refused"),
+            "{report}"
+        );
         assert!(not_seen(&report).contains("no interface has one"), "{report}");
     });
 }
@@ -140,7 +165,10 @@ fn an_absent_admin_api_leaves_the_default_and_says_so() {
 fn without_clusters_an_old_version_means_loopback() {
     inside(|| {
         let admin = Admin::new();
-        admin.proxy.says("/config_dump", Reply::envoy(404, "")).says("/server_info", server_info("1.9.9"));
+        admin
+            .proxy
+            .says("/config_dump", Reply::envoy(404, ""))
+            .says("/server_info", server_info("1.9.9"));
         let _loopback = TcpListener::bind("127.0.0.1:8080").unwrap();
         assert_eq!(codes(&read(&admin.check().run().expect_code(0))), []);
         admin.proxy.says("/server_info", server_info("1.10.0"));
@@ -153,9 +181,15 @@ fn without_proc_it_is_said_that_nobodys_processes_were_seen() {
     inside(|| {
         let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
         let hide = "mount -t tmpfs none /proc && exec \"$@\"";
-        let check = Meshim::does("check").with(["--output=json"]).env("PATH", "/usr/bin:/bin").behind_shell(hide);
+        let check = Meshim::does("check")
+            .with(["--output=json"])
+            .env("PATH", "/usr/bin:/bin")
+            .behind_shell(hide);
         let report = read(&check.run().expect_code(0));
-        assert!(not_seen(&report).contains("/proc shows no process, not even this one; mount /proc"), "{report}");
+        assert!(
+            not_seen(&report).contains("/proc shows no process, not even this one; mount /proc"),
+            "{report}"
+        );
         // A socket that might be the application's is taken for it, and not passed over.
         assert!(report["facts"]["listening"].as_str().unwrap().contains("8080"), "{report}");
     });
@@ -166,11 +200,19 @@ fn descriptors_of_another_user_are_counted_and_its_sockets_still_judged() {
     inside(|| {
         let admin = Admin::naming(&[8080]);
         let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
-        // Without capabilities even root's own processes are closed to it, as another user's are in a container.
+        // Without capabilities even root's own processes are closed to it, as another user's are in
+        // a container.
         let bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
-        let report = read(&admin.check().env("PATH", "/usr/bin:/bin").behind(bare).run().expect_code(1));
+        let report =
+            read(&admin.check().env("PATH", "/usr/bin:/bin").behind(bare).run().expect_code(1));
         assert!(not_seen(&report).contains("the sockets of"), "{report}");
-        assert!(report["findings"][0]["seen"].as_str().unwrap().contains("its process could not be seen"), "{report}");
+        assert!(
+            report["findings"][0]["seen"]
+                .as_str()
+                .unwrap()
+                .contains("its process could not be seen"),
+            "{report}"
+        );
         assert_eq!(codes(&report), [(LOOPBACK, "error")]);
     });
 }
@@ -194,13 +236,19 @@ fn fifty_ports_are_one_finding_and_five_thousand_sockets_are_read() {
             (9000..9050).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
         let report = read(&admin.check().run().expect_code(0));
         assert_eq!(codes(&report), [(LOOPBACK, "info")]);
-        assert!(report["findings"][0]["seen"].as_str().unwrap().ends_with("ports 9000-9049"), "{report}");
+        assert!(
+            report["findings"][0]["seen"].as_str().unwrap().ends_with("ports 9000-9049"),
+            "{report}"
+        );
         drop(fifty);
         setrlimit(Resource::RLIMIT_NOFILE, 8_192, 8_192).expect("the hard limit is at least that");
         let many: Vec<TcpListener> =
             (20_000..25_000).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
         let report = read(&admin.check().run().expect_code(0));
-        assert!(report["findings"][0]["seen"].as_str().unwrap().ends_with("ports 20000-24999"), "{report}");
+        assert!(
+            report["findings"][0]["seen"].as_str().unwrap().ends_with("ports 20000-24999"),
+            "{report}"
+        );
         drop(many);
     });
 }
@@ -215,7 +263,9 @@ fn a_listen_address_that_the_mesh_cannot_reach_keeps_the_application_from_starti
             .says("/server_info", server_info("1.24.0"));
         let ready = StandIn::on_port(15021);
         ready.says("/healthz/ready", Reply::plain(200, ""));
-        let run = |listen: &str| Meshim::starts(["echo", "started"]).with(["--mesh=istio", "--listen", listen]);
+        let run = |listen: &str| {
+            Meshim::starts(["echo", "started"]).with(["--mesh=istio", "--listen", listen])
+        };
         let ended = run("127.0.0.1:8080").run().expect_code(125);
         assert_eq!(ended.stdout, "");
         ended.expect_stderr(&["listens on 127.0.0.1 only, port 8080", "--check warn"]);
@@ -223,7 +273,13 @@ fn a_listen_address_that_the_mesh_cannot_reach_keeps_the_application_from_starti
         let warned = run("127.0.0.1:8080").with(["--check=warn"]).run().expect_code(0);
         warned.expect_stderr(&["warning: the application, as --listen says,"]);
         assert_eq!(
-            run("127.0.0.1:8080").with(["--check=off"]).run().expect_code(0).stderr.matches("listens").count(),
+            run("127.0.0.1:8080")
+                .with(["--check=off"])
+                .run()
+                .expect_code(0)
+                .stderr
+                .matches("listens")
+                .count(),
             0
         );
     });
@@ -231,7 +287,9 @@ fn a_listen_address_that_the_mesh_cannot_reach_keeps_the_application_from_starti
 
 #[test]
 fn a_port_of_the_proxys_is_refused_before_the_wait() {
-    let run = Meshim::starts(["true"]).with(["--mesh=istio", "--timeout=0"]).env("MESHIM_LISTEN", "0.0.0.0:15090");
+    let run = Meshim::starts(["true"])
+        .with(["--mesh=istio", "--timeout=0"])
+        .env("MESHIM_LISTEN", "0.0.0.0:15090");
     run.run().expect_code(125).expect_stderr(&["port 15090, which belongs to the istio proxy"]);
 }
 
@@ -244,7 +302,8 @@ fn sockets_that_come_and_go_while_they_are_read_do_no_harm() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Ordering::SeqCst) {
-                    let batch: Vec<TcpListener> = (0..50).flat_map(|_| TcpListener::bind("127.0.0.1:0")).collect();
+                    let batch: Vec<TcpListener> =
+                        (0..50).flat_map(|_| TcpListener::bind("127.0.0.1:0")).collect();
                     drop(batch);
                 }
             });
@@ -262,10 +321,14 @@ fn sockets_that_come_and_go_while_they_are_read_do_no_harm() {
 #[test]
 fn an_ambient_pod_has_no_sidecar_and_its_addresses_count() {
     inside(|| {
-        let ztunnel = [15001, 15006, 15008].map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
+        let ztunnel =
+            [15001, 15006, 15008].map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
         let report = read(&Meshim::does("check").with(["--output=json"]).run().expect_code(0));
         assert!(report["facts"]["mesh"].as_str().unwrap().contains("ambient"), "{report}");
-        assert!(report["facts"]["inbound_traffic"].as_str().unwrap().contains("the kernel delivers it"), "{report}");
+        assert!(
+            report["facts"]["inbound_traffic"].as_str().unwrap().contains("the kernel delivers it"),
+            "{report}"
+        );
         drop(ztunnel);
     });
 }
@@ -274,11 +337,18 @@ fn an_ambient_pod_has_no_sidecar_and_its_addresses_count() {
 fn how_another_meshs_proxy_forwards_is_not_guessed_at() {
     inside(|| {
         let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let report = read(&Meshim::does("check").with(["--mesh=linkerd", "--output=json"]).run().expect_code(0));
+        let report = read(
+            &Meshim::does("check").with(["--mesh=linkerd", "--output=json"]).run().expect_code(0),
+        );
         assert_eq!(codes(&report), []);
-        assert!(not_seen(&report).contains("how the linkerd proxy forwards inbound traffic"), "{report}");
+        assert!(
+            not_seen(&report).contains("how the linkerd proxy forwards inbound traffic"),
+            "{report}"
+        );
         let _squatter = TcpListener::bind("127.0.0.1:4191").unwrap();
-        let report = read(&Meshim::does("check").with(["--mesh=linkerd", "--output=json"]).run().expect_code(1));
+        let report = read(
+            &Meshim::does("check").with(["--mesh=linkerd", "--output=json"]).run().expect_code(1),
+        );
         assert_eq!(codes(&report), [("port-is-the-proxys", "error")]);
     });
 }
@@ -321,13 +391,20 @@ fn after_start_the_listen_addresses_are_judged_once_and_only_logged() {
             let mut app = None;
             let late = async {
                 tokio::task::yield_now().await;
-                assert_eq!(admin.proxy.count("/config_dump"), 0, "nobody listens yet: there is nothing to ask for");
+                assert_eq!(
+                    admin.proxy.count("/config_dump"),
+                    0,
+                    "nobody listens yet: there is nothing to ask for"
+                );
                 app = Some(TcpListener::bind("127.0.0.1:8080").unwrap());
             };
             tokio::join!(look, late);
         });
         let said = warnings.0.look(Clone::clone);
-        assert!(said.len() == 1 && said[0].contains("listens on 127.0.0.1 only, port 8080"), "{said:?}");
+        assert!(
+            said.len() == 1 && said[0].contains("listens on 127.0.0.1 only, port 8080"),
+            "{said:?}"
+        );
         assert_eq!(admin.proxy.count("/config_dump"), 1);
     });
 }
@@ -339,8 +416,16 @@ fn a_supervised_application_that_nobody_can_reach_is_told_of_and_goes_on() {
         admin.proxy.says("/ready", Reply::live());
         let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
         let url = format!("unix:{}", admin.directory.join("admin.sock").display());
-        let options = ["--supervise", "--mesh=istio", "--admin-url", &url, "--ready-url", &format!("{url}:/ready")];
-        let run = Meshim::starts(["sleep", "1000"]).with(options).env("PATH", "/usr/bin:/bin").spawn();
+        let options = [
+            "--supervise",
+            "--mesh=istio",
+            "--admin-url",
+            &url,
+            "--ready-url",
+            &format!("{url}:/ready"),
+        ];
+        let run =
+            Meshim::starts(["sleep", "1000"]).with(options).env("PATH", "/usr/bin:/bin").spawn();
         run.wait_for_stderr(LOOPBACK);
         assert!(!run.has_ended());
         run.signal(nix::sys::signal::Signal::SIGTERM);

@@ -1,4 +1,5 @@
-//! No request lost: fifty clients through a real Envoy to an application that is stopped under load.
+//! No request lost: fifty clients through a real Envoy to an application that is stopped under
+//! load.
 
 #![expect(
     clippy::disallowed_methods,
@@ -50,7 +51,8 @@ pub(crate) struct Application {
 
 impl Application {
     pub(crate) fn start() -> Self {
-        let process = Process::spawn(std::process::Command::new("python3").args(["-c", SERVER, "0"]));
+        let process =
+            Process::spawn(std::process::Command::new("python3").args(["-c", SERVER, "0"]));
         let port = port_in(&process.wait_for_stdout("port "));
         Self { _process: process, port }
     }
@@ -82,7 +84,9 @@ pub(crate) fn inbound_listener(port: u16) -> Value {
 /// One request on a connection of its own; the whole answer.
 pub(crate) fn get_once(port: u16) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("it is open");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .expect("it is open");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it is answered");
     answer
@@ -93,7 +97,8 @@ pub(crate) fn is_sent_away_over_http2(port: u16) -> bool {
     const GOAWAY: u8 = 7;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
     stream.set_read_timeout(Some(Duration::from_secs(2))).expect("every socket has it");
-    // An empty SETTINGS; HEADERS on stream 1, complete: GET, http, /, and the authority `a` (RFC 9113, RFC 7541).
+    // An empty SETTINGS; HEADERS on stream 1, complete: GET, http, /, and the authority `a` (RFC
+    // 9113, RFC 7541).
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'a'];
     let request = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers].concat();
@@ -127,8 +132,8 @@ struct World {
     lost: AtomicU64,
 }
 
-/// One client with a keep-alive connection, as another sidecar is: goes on until the endpoint is removed and its
-/// connection is closed by the proxy's wish, or until a request is lost.
+/// One client with a keep-alive connection, as another sidecar is: goes on until the endpoint is
+/// removed and its connection is closed by the proxy's wish, or until a request is lost.
 fn client(port: u16, world: &World) {
     while !world.removed.load(Ordering::SeqCst) {
         let connected = TcpStream::connect(("127.0.0.1", port)).ok();
@@ -182,11 +187,16 @@ fn request(stream: &mut BufReader<TcpStream>) -> Option<bool> {
 fn stopped_under_load(options: &[&str]) -> (u64, u64) {
     let (port, inbound) = (free_port(), free_port());
     let bootstrap = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", port));
-    let envoy = Envoy::start_with(&bootstrap.listener(inbound_listener(inbound)), &["--drain-strategy", "immediate"]);
+    let envoy = Envoy::start_with(
+        &bootstrap.listener(inbound_listener(inbound)),
+        &["--drain-strategy", "immediate"],
+    );
     let url = envoy.admin_url();
     let port = port.to_string();
-    let run: Running =
-        Meshim::starts(["python3", "-c", SERVER, &port]).with(["--admin-url", &url]).with(options.to_vec()).spawn();
+    let run: Running = Meshim::starts(["python3", "-c", SERVER, &port])
+        .with(["--admin-url", &url])
+        .with(options.to_vec())
+        .spawn();
     run.wait_for_stdout("port ");
     poll(|| TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy's workers listen");
     let world = Arc::new(World::default());
@@ -198,7 +208,8 @@ fn stopped_under_load(options: &[&str]) -> (u64, u64) {
         .collect();
     wait_until(&world, 1_000);
     run.signal(Signal::SIGTERM);
-    // The endpoint is removed some time after the signal, as Kubernetes does it: 500 more requests have ended by then.
+    // The endpoint is removed some time after the signal, as Kubernetes does it: 500 more requests
+    // have ended by then.
     wait_until(&world, world.answered.load(Ordering::SeqCst) + 500);
     world.removed.store(true, Ordering::SeqCst);
     for client in clients {
@@ -211,7 +222,8 @@ fn stopped_under_load(options: &[&str]) -> (u64, u64) {
 /// Until so many have been answered, or every client has lost its request and gone home.
 fn wait_until(world: &World, answered: u64) {
     let until = Instant::now() + Duration::from_secs(30);
-    while world.answered.load(Ordering::SeqCst) < answered && world.lost.load(Ordering::SeqCst) < 50 {
+    while world.answered.load(Ordering::SeqCst) < answered && world.lost.load(Ordering::SeqCst) < 50
+    {
         assert!(Instant::now() < until, "{world:?}");
         std::thread::sleep(Duration::from_millis(2));
     }

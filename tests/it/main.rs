@@ -1,4 +1,5 @@
-//! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it links once.
+//! The built binary against scripted proxies, real Envoys, and as PID 1. One program, so that it
+//! links once.
 
 mod auto;
 mod drain;

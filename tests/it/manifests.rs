@@ -1,4 +1,5 @@
-//! What the manifests say to meshim, read by the parser that will read it: every command line, every variable.
+//! What the manifests say to meshim, read by the parser that will read it: every command line,
+//! every variable.
 
 use std::ffi::OsString;
 use std::fs;
@@ -26,7 +27,8 @@ fn manifests() -> Vec<PathBuf> {
 /// `[/meshim/meshim, --, "a b"]` in a line, as words.
 fn flow_list(line: &str) -> Option<Vec<String>> {
     let (start, end) = (line.find('[')?, line.rfind(']')?);
-    let words = line.get(start + 1..end)?.split(',').map(|word| word.trim().trim_matches('"').to_owned());
+    let words =
+        line.get(start + 1..end)?.split(',').map(|word| word.trim().trim_matches('"').to_owned());
     Some(words.collect())
 }
 
@@ -52,12 +54,12 @@ fn every_command_line_and_every_variable_in_the_manifests_is_understood() {
                 image_is_meshim = line.contains("/meshim:") || line.ends_with("/meshim");
             }
             let told = |error: String| panic!("{}: {line}: {error}", path.display());
-            let is_command =
-                (line.starts_with("command:") || line.contains("exec: { command:")) && line.contains("meshim");
+            let is_command = (line.starts_with("command:") || line.contains("exec: { command:"))
+                && line.contains("meshim");
             let is_install = line.starts_with("args:") && image_is_meshim;
             if is_command || is_install {
-                let mut words =
-                    flow_list(line).unwrap_or_else(|| panic!("{}: write in one line: {line}", path.display()));
+                let mut words = flow_list(line)
+                    .unwrap_or_else(|| panic!("{}: write in one line: {line}", path.display()));
                 if is_install {
                     words.insert(0, "meshim".to_owned());
                 }
@@ -65,8 +67,9 @@ fn every_command_line_and_every_variable_in_the_manifests_is_understood() {
                 commands += 1;
             }
             if let Some(after) = line.split("name: MESHIM_").nth(1) {
-                let (name, value) =
-                    after.split_once(", value: ").unwrap_or_else(|| panic!("write in one line: {line}"));
+                let (name, value) = after
+                    .split_once(", value: ")
+                    .unwrap_or_else(|| panic!("write in one line: {line}"));
                 let value = value.trim_end_matches('}').trim().trim_matches('"');
                 let option = format!("--{}={value}", name.to_lowercase().replace('_', "-"));
                 read(&["meshim", &option, "--", "app"]).unwrap_or_else(told);
@@ -74,7 +77,15 @@ fn every_command_line_and_every_variable_in_the_manifests_is_understood() {
             }
         }
         let mentioned = text.matches("MESHIM_").count() - text.matches("MESHIM_*").count();
-        assert_eq!(mentioned, text.matches("{ name: MESHIM_").count(), "{}: a variable was not seen", path.display());
+        assert_eq!(
+            mentioned,
+            text.matches("{ name: MESHIM_").count(),
+            "{}: a variable was not seen",
+            path.display()
+        );
     }
-    assert!(commands >= 18 && variables >= 6, "only {commands} command lines and {variables} variables were found");
+    assert!(
+        commands >= 18 && variables >= 6,
+        "only {commands} command lines and {variables} variables were found"
+    );
 }

@@ -1,4 +1,5 @@
-//! Asking the proxy to end: on every exit path, as each answer deserves, and never with another exit code.
+//! Asking the proxy to end: on every exit path, as each answer deserves, and never with another
+//! exit code.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -29,8 +30,12 @@ fn running(proxy: &StandIn, script: &str) -> Meshim {
 fn the_proxy_is_asked_after_the_application_whatever_its_code() {
     for (script, code) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137)] {
         let proxy = proxy();
-        running(&proxy, script).run().expect_code(code).expect_stderr(&["the proxy was asked to end", "200"]);
-        let asked: Vec<String> = proxy.requests(QUIT).into_iter().map(|request| request.method).collect();
+        running(&proxy, script)
+            .run()
+            .expect_code(code)
+            .expect_stderr(&["the proxy was asked to end", "200"]);
+        let asked: Vec<String> =
+            proxy.requests(QUIT).into_iter().map(|request| request.method).collect();
         assert_eq!(asked, ["POST"], "{script}");
     }
 }
@@ -39,8 +44,11 @@ fn the_proxy_is_asked_after_the_application_whatever_its_code() {
 fn on_success_and_never_mean_what_they_say() {
     for (quit, code, asked) in [("on-success", 0, 1), ("on-success", 3, 0), ("never", 0, 0)] {
         let proxy = proxy();
-        let run =
-            Meshim::starts(["sh", "-c", &format!("exit {code}")]).with(["--admin-url", &proxy.url(), "--supervise"]);
+        let run = Meshim::starts(["sh", "-c", &format!("exit {code}")]).with([
+            "--admin-url",
+            &proxy.url(),
+            "--supervise",
+        ]);
         run.env("MESHIM_QUIT", quit).run().expect_code(code);
         assert_eq!(proxy.count(QUIT), asked, "{quit} {code}");
     }
@@ -49,10 +57,14 @@ fn on_success_and_never_mean_what_they_say() {
 #[test]
 fn every_exit_path_before_the_start_asks_it_too() {
     let proxy = proxy();
-    let options = || Meshim::starts(["/no/such"]).with(["--admin-url", &proxy.url(), "--quit=always"]);
+    let options =
+        || Meshim::starts(["/no/such"]).with(["--admin-url", &proxy.url(), "--quit=always"]);
     options().run().expect_code(127);
     assert_eq!(proxy.count(QUIT), 1);
-    Meshim::starts(["/etc/passwd"]).with(["--admin-url", &proxy.url(), "--quit=always"]).run().expect_code(126);
+    Meshim::starts(["/etc/passwd"])
+        .with(["--admin-url", &proxy.url(), "--quit=always"])
+        .run()
+        .expect_code(126);
     assert_eq!(proxy.count(QUIT), 2);
     proxy.says("/ready", Reply::not_ready("INITIALIZING"));
     running(&proxy, "echo never").with(["--timeout=50ms"]).run().expect_code(124);
@@ -63,7 +75,10 @@ fn every_exit_path_before_the_start_asks_it_too() {
     run.signal(Signal::SIGTERM);
     let ended = run.wait().expect_code(143);
     assert_eq!((proxy.count(QUIT), ended.stdout.as_str()), (4, ""));
-    Meshim::starts(["/no/such"]).with(["--admin-url", &proxy.url(), "--quit=on-success"]).run().expect_code(127);
+    Meshim::starts(["/no/such"])
+        .with(["--admin-url", &proxy.url(), "--quit=on-success"])
+        .run()
+        .expect_code(127);
     assert_eq!(proxy.count(QUIT), 4);
 }
 
@@ -115,7 +130,8 @@ fn orphans_are_reaped_while_the_proxy_is_asked() {
     let run = running(&proxy, "sleep 0.3 >&- 2>&- & exit 4").spawn();
     proxy.wait_for_requests(QUIT, 1);
     let children = format!("/proc/{0}/task/{0}/children", run.pid());
-    let none_left = poll(|| std::fs::read_to_string(&children).ok()?.trim().is_empty().then_some(()));
+    let none_left =
+        poll(|| std::fs::read_to_string(&children).ok()?.trim().is_empty().then_some(()));
     none_left.expect("the orphan is adopted, ends and is reaped");
     gate.open();
     run.wait().expect_code(4);
@@ -135,14 +151,23 @@ fn several_urls_are_all_asked_also_from_the_variable() {
 fn a_native_sidecar_is_not_asked() {
     let proxy = proxy();
     let status = r#"{"initContainers":["istio-init","istio-proxy"],"containers":null}"#;
-    let metadata = json!({ "ISTIO_VERSION": "1.28.0", "ANNOTATIONS": { "sidecar.istio.io/status": status } });
-    let info = json!({ "version": "0/1.36.0/x", "state": "LIVE", "node": { "metadata": metadata } });
+    let metadata =
+        json!({ "ISTIO_VERSION": "1.28.0", "ANNOTATIONS": { "sidecar.istio.io/status": status } });
+    let info =
+        json!({ "version": "0/1.36.0/x", "state": "LIVE", "node": { "metadata": metadata } });
     proxy.says("/server_info", Reply::envoy(200, info.to_string()));
     running(&proxy, "exit 0").run().expect_code(0).expect_stderr(&["native sidecar"]);
     let url = format!("{}{QUIT}", proxy.url());
     running(&proxy, "exit 0").with(["--quit-url", &url]).run().expect_code(0);
-    Meshim::does("quit").with(["--admin-url", &proxy.url()]).run().expect_code(0).expect_stderr(&["native sidecar"]);
-    Meshim::starts(["/no/such"]).with(["--admin-url", &proxy.url(), "--quit=always"]).run().expect_code(127);
+    Meshim::does("quit")
+        .with(["--admin-url", &proxy.url()])
+        .run()
+        .expect_code(0)
+        .expect_stderr(&["native sidecar"]);
+    Meshim::starts(["/no/such"])
+        .with(["--admin-url", &proxy.url(), "--quit=always"])
+        .run()
+        .expect_code(127);
     assert_eq!(proxy.count(QUIT), 0);
 }
 
@@ -173,7 +198,8 @@ fn the_subcommand_says_no_when_nobody_agrees() {
 fn istios_agent_is_asked_before_envoy() {
     inside(|| {
         let at = |port| -> SocketAddr { ([127, 0, 0, 1], port).into() };
-        let (agent, envoy) = (StandIn::late_at(at(15020)).opened(), StandIn::late_at(at(15000)).opened());
+        let (agent, envoy) =
+            (StandIn::late_at(at(15020)).opened(), StandIn::late_at(at(15000)).opened());
         let ready = StandIn::late_at(at(15021)).opened();
         ready.says("/healthz/ready", Reply::plain(200, ""));
         envoy.says("/ready", Reply::live()).says(QUIT, Reply::envoy(200, "OK\n"));
@@ -197,6 +223,9 @@ fn a_real_envoy_ends() {
     envoy::binary();
     let envoy = Envoy::start(&Bootstrap::with_admin("127.0.0.1", 0));
     let url = envoy.admin_url();
-    Meshim::starts(["sh", "-c", "exit 3"]).with(["--admin-url", &url, "--quit=always"]).run().expect_code(3);
+    Meshim::starts(["sh", "-c", "exit 3"])
+        .with(["--admin-url", &url, "--quit=always"])
+        .run()
+        .expect_code(3);
     poll(|| envoy.has_ended().then_some(())).expect("Envoy ends");
 }

@@ -1,4 +1,5 @@
-//! Signals while waiting: the four stop signals end the wait, all others change nothing, however many.
+//! Signals while waiting: the four stop signals end the wait, all others change nothing, however
+//! many.
 
 use nix::sys::signal::Signal;
 
@@ -21,9 +22,10 @@ fn initializing() -> StandIn {
 #[test]
 fn a_stop_signal_ends_the_wait_with_128_and_its_number_also_as_pid_one() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
-        for (who, meshim) in
-            [("a child", Meshim::starts(["true"])), ("PID 1", Meshim::starts(["true"]).being_pid_one())]
-        {
+        for (who, meshim) in [
+            ("a child", Meshim::starts(["true"])),
+            ("PID 1", Meshim::starts(["true"]).being_pid_one()),
+        ] {
             let proxy = initializing();
             let run = started(meshim, &proxy);
             // The second look shows that the first one's answer has been taken in.
@@ -31,7 +33,10 @@ fn a_stop_signal_ends_the_wait_with_128_and_its_number_also_as_pid_one() {
             run.signal(signal);
             let ended = run.wait();
             assert_eq!(ended.code, Some(128 + signal as i32), "{signal} as {who}: {ended:#?}");
-            ended.expect_stderr(&[&format!("error: ended by {signal} after waiting "), "INITIALIZING"]);
+            ended.expect_stderr(&[
+                &format!("error: ended by {signal} after waiting "),
+                "INITIALIZING",
+            ]);
         }
     }
 }
@@ -86,12 +91,14 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     proxy.says("/ready", Reply::live());
     let ended = run.wait().expect_code(0);
     // Other signals may be ignored by whoever runs the tests; HUP is the lowest bit.
-    let mask = ended.stdout.strip_prefix("SigIgn:\t").map(|mask| u64::from_str_radix(mask.trim(), 16));
+    let mask =
+        ended.stdout.strip_prefix("SigIgn:\t").map(|mask| u64::from_str_radix(mask.trim(), 16));
     assert!(mask.is_some_and(|mask| mask.is_ok_and(|mask| mask & 1 == 1)), "{ended:#?}");
 }
 
 #[test]
-fn a_stop_signal_while_envoy_is_asked_what_it_waits_for_is_not_lost_where_a_timeout_starts_the_application() {
+fn a_stop_signal_while_envoy_is_asked_what_it_waits_for_is_not_lost_where_a_timeout_starts_the_application()
+ {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::not_ready("INITIALIZING")).says("/init_dump", Reply::Silence);
     let options = ["--admin-url", &proxy.url(), "--timeout=200ms", "--on-timeout=start"];

@@ -1,4 +1,5 @@
-//! Being the application's parent: signals, exit codes, process groups, and applications that behave oddly.
+//! Being the application's parent: signals, exit codes, process groups, and applications that
+//! behave oddly.
 
 use std::process::Command;
 
@@ -17,13 +18,16 @@ fn supervising<const N: usize>(command: [&str; N]) -> Meshim {
 /// The application's process id: meshim's only child.
 fn application_of(run: &Running) -> Pid {
     let path = format!("/proc/{0}/task/{0}/children", run.pid());
-    let child = poll(|| std::fs::read_to_string(&path).ok()?.split_whitespace().next()?.parse().ok());
+    let child =
+        poll(|| std::fs::read_to_string(&path).ok()?.split_whitespace().next()?.parse().ok());
     Pid::from_raw(child.expect("it has started the application"))
 }
 
 /// A signal by number, also a real-time one, for which nix has no name.
 fn send(number: i32, pid: Pid) {
-    let ended = Process::spawn(Command::new("/bin/sh").args(["-c", &format!("kill -{number} {pid}")])).wait();
+    let ended =
+        Process::spawn(Command::new("/bin/sh").args(["-c", &format!("kill -{number} {pid}")]))
+            .wait();
     assert_eq!(ended.code, Some(0), "{number}: {ended:?}");
 }
 
@@ -69,7 +73,8 @@ fn every_signal_that_can_be_forwarded_is() {
 #[test]
 fn ten_thousand_signals_end_nothing_and_not_one_real_time_signal_is_lost() {
     let run = supervised(&[]);
-    let script = "import os, sys\nfor n in range(2500):\n  for s in (1, 10, 28, 40): os.kill(int(sys.argv[1]), s)\n";
+    let script = "import os, sys\nfor n in range(2500):\n  for s in (1, 10, 28, 40): \
+                  os.kill(int(sys.argv[1]), s)\n";
     let pid = run.pid().to_string();
     let storm = Process::spawn(Command::new("python3").args(["-c", script, &pid]));
     assert_eq!(storm.wait().code, Some(0));
@@ -108,7 +113,9 @@ fn an_application_that_ignores_its_stop_signal_is_killed_when_grace_is_over() {
     let run = run.with(["--grace=300ms"]).spawn();
     run.wait_for_stdout("ready");
     run.signal(Signal::SIGTERM);
-    run.wait().expect_code(137).expect_stderr(&["has not ended within 300ms of the stop signal (--grace): killing it"]);
+    run.wait()
+        .expect_code(137)
+        .expect_stderr(&["has not ended within 300ms of the stop signal (--grace): killing it"]);
 }
 
 #[test]
@@ -123,7 +130,10 @@ fn a_stopped_application_is_let_run_to_get_its_stop_signal() {
 #[test]
 fn an_application_that_forks_and_dies_is_over() {
     // The grandchild would hold the output open: it closes it.
-    supervising(["sh", "-c", "(exec sleep 1000 >&- 2>&-) & exit 9"]).being_pid_one().run().expect_code(9);
+    supervising(["sh", "-c", "(exec sleep 1000 >&- 2>&-) & exit 9"])
+        .being_pid_one()
+        .run()
+        .expect_code(9);
 }
 
 #[test]
@@ -136,7 +146,8 @@ fn an_application_that_closes_its_streams_goes_on() {
 
 #[test]
 fn a_closed_stderr_of_ours_is_not_the_applications_broken_pipe() {
-    // Every log line raises a SIGPIPE in meshim, which the application must not get: it would die of it.
+    // Every log line raises a SIGPIPE in meshim, which the application must not get: it would die
+    // of it.
     let broken = "import os, signal, sys
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 r, w = os.pipe(); os.close(r); os.dup2(w, 2); os.execvp(sys.argv[1], sys.argv[1:])";
@@ -186,7 +197,10 @@ while orphans(): time.sleep(0.01)
 print('reaped', flush=True)
 sys.exit(7)
 ";
-    for meshim in [supervising(["python3", "-c", script]), supervising(["python3", "-c", script]).being_pid_one()] {
+    for meshim in [
+        supervising(["python3", "-c", script]),
+        supervising(["python3", "-c", script]).being_pid_one(),
+    ] {
         let ended = meshim.run().expect_code(7);
         assert_eq!(ended.stdout, "reaped\n");
     }
@@ -195,10 +209,21 @@ sys.exit(7)
 #[test]
 fn a_fork_that_fails_is_a_sentence_with_a_remedy() {
     // As nobody, who may have no process more than there are.
-    let limited = "exec setpriv --reuid=65534 --regid=65534 --clear-groups prlimit --nproc=1:1 \"$@\"";
+    let limited =
+        "exec setpriv --reuid=65534 --regid=65534 --clear-groups prlimit --nproc=1:1 \"$@\"";
     let copy = std::env::temp_dir().join(format!("meshim-eagain-{}", std::process::id()));
     std::fs::copy(env!("CARGO_BIN_EXE_meshim"), &copy).unwrap();
-    let line = ["sh", "-c", limited, "sh", copy.to_str().unwrap(), "--mesh=none", "--supervise", "--", "/bin/true"];
+    let line = [
+        "sh",
+        "-c",
+        limited,
+        "sh",
+        copy.to_str().unwrap(),
+        "--mesh=none",
+        "--supervise",
+        "--",
+        "/bin/true",
+    ];
     let mut command = Command::new(line[0]);
     let ended = Process::spawn(command.args(&line[1..])).wait();
     std::fs::remove_file(&copy).unwrap();
@@ -209,8 +234,10 @@ fn a_fork_that_fails_is_a_sentence_with_a_remedy() {
 fn nothing_wakes_it_up_and_it_is_one_thread() {
     let run = supervised(&["--quit=on-success", "--quit-url=http://127.0.0.1:9/"]);
     let field = |name: &str| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).expect("it runs");
-        let value = status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", run.pid())).expect("it runs");
+        let value =
+            status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
         value.unwrap_or_else(|| panic!("{name} in:\n{status}"))
     };
     // A round trip shows that the start is over; from then on it sleeps until the next signal.

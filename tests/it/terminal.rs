@@ -1,11 +1,12 @@
-//! On a terminal: an interactive shell under meshim behaves as without it. Python's `pty` plays the terminal and the
-//! person at it; each test runs the same session bare and supervised.
+//! On a terminal: an interactive shell under meshim behaves as without it. Python's `pty` plays the
+//! terminal and the person at it; each test runs the same session bare and supervised.
 
 use std::process::Command;
 
 use crate::support::process::Process;
 
-/// Runs `sys.argv[2:]` on a terminal of its own and plays `sys.argv[1]`: lines of `expect TEXT`, `type TEXT`, `end CODE`.
+/// Runs `sys.argv[2:]` on a terminal of its own and plays `sys.argv[1]`: lines of `expect TEXT`,
+/// `type TEXT`, `end CODE`.
 const PERSON: &str = r"
 import os, pty, select, sys, time
 pid, tty = pty.fork()

@@ -17,12 +17,17 @@ fn probe(target: &str) -> Meshim {
 fn a_probe_judges_statuses_as_the_kubelet_does() {
     let server = StandIn::new();
     let url = format!("{}/healthz", server.url());
-    for (status, code) in [(200, 0), (204, 0), (302, 0), (399, 0), (400, 1), (404, 1), (500, 1), (503, 1)] {
+    for (status, code) in
+        [(200, 0), (204, 0), (302, 0), (399, 0), (400, 1), (404, 1), (500, 1), (503, 1)]
+    {
         server.says("/healthz", Reply::plain(status, ""));
         let ended = probe(&url).run().expect_code(code);
         assert_eq!(ended.stdout, "");
         let said = if code == 0 { String::new() } else { format!("{url}: status {status}") };
-        assert!(ended.stderr.contains(&said) && ended.stderr.lines().count() <= 1, "{status}: {ended:?}");
+        assert!(
+            ended.stderr.contains(&said) && ended.stderr.lines().count() <= 1,
+            "{status}: {ended:?}"
+        );
     }
 }
 
@@ -31,12 +36,23 @@ fn a_probe_says_in_one_line_why_not() {
     let (late, silent, garbage) = (StandIn::late(), StandIn::new(), StandIn::new());
     silent.says("/", Reply::Silence);
     garbage.says("/", Reply::Garbage);
-    for (server, why) in [(&late, "nobody listens there"), (&silent, "no answer in time (300ms)"), (&garbage, "HTTP")] {
-        let ended = probe(&server.url()).with(["--timeout=300ms"]).run().expect_code(1).expect_stderr(&[why]);
+    for (server, why) in [
+        (&late, "nobody listens there"),
+        (&silent, "no answer in time (300ms)"),
+        (&garbage, "HTTP"),
+    ] {
+        let ended = probe(&server.url())
+            .with(["--timeout=300ms"])
+            .run()
+            .expect_code(1)
+            .expect_stderr(&[why]);
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     }
     let tcp = |server: &StandIn| server.url().replace("http://", "tcp://");
-    probe(&tcp(&late)).run().expect_code(1).expect_stderr(&["tcp://127.0.0.1:", "connection refused"]);
+    probe(&tcp(&late))
+        .run()
+        .expect_code(1)
+        .expect_stderr(&["tcp://127.0.0.1:", "connection refused"]);
     probe(&tcp(&silent)).run().expect_code(0);
 }
 
@@ -55,15 +71,24 @@ fn a_failed_probe_leaves_the_termination_log_to_the_application() {
 fn an_older_copy_is_replaced_while_it_runs() {
     let volume = Directory::new();
     let copy = volume.join("meshim");
-    Meshim::does("install").with([volume.path()]).run().expect_code(0).expect_stderr(&["installed as"]);
+    Meshim::does("install")
+        .with([volume.path()])
+        .run()
+        .expect_code(0)
+        .expect_stderr(&["installed as"]);
     let first = fs::metadata(&copy).unwrap();
     assert_eq!(first.permissions().mode() & 0o7777, 0o755);
 
     let proxy = StandIn::late();
-    let old = Meshim::starts(["true"]).behind_shell(&format!("shift; exec {} \"$@\"", copy.display()));
+    let old =
+        Meshim::starts(["true"]).behind_shell(&format!("shift; exec {} \"$@\"", copy.display()));
     let old = old.with(["--admin-url", &proxy.url()]).spawn();
     old.wait_for_stderr("waiting for the proxy");
-    Meshim::does("install").behind_shell("umask 077; exec \"$@\"").with([volume.path()]).run().expect_code(0);
+    Meshim::does("install")
+        .behind_shell("umask 077; exec \"$@\"")
+        .with([volume.path()])
+        .run()
+        .expect_code(0);
     assert!(!old.has_ended());
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o7777, 0o755);
     assert_eq!(fs::read_dir(volume.path()).unwrap().count(), 1);
@@ -75,10 +100,15 @@ fn a_volume_that_is_full_or_read_only_is_named_with_what_to_do() {
     inside(|| {
         let volume = Directory::new();
         let path = volume.path().display();
-        for (options, why) in [("size=64k", "is full; give the volume"), ("ro", "is read-only; mount the volume")] {
-            let script = format!("mount -t tmpfs -o {options} none {path} && \"$@\"; echo \"$? $(ls -A {path})\"");
+        for (options, why) in
+            [("size=64k", "is full; give the volume"), ("ro", "is read-only; mount the volume")]
+        {
+            let script = format!(
+                "mount -t tmpfs -o {options} none {path} && \"$@\"; echo \"$? $(ls -A {path})\""
+            );
             let run = Meshim::does("install").behind_shell(&script).with([volume.path()]);
-            let ended = run.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").run().expect_stderr(&[why]);
+            let ended =
+                run.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").run().expect_stderr(&[why]);
             assert_eq!(ended.stdout, "125 \n", "{ended:?}");
         }
     });

@@ -11,14 +11,18 @@ use crate::support::standin::StandIn;
 fn the_application_starts_once_a_late_proxy_is_ready() {
     for mut proxy in [StandIn::late(), StandIn::late_v6()] {
         proxy.says("/ready", Reply::not_ready("PRE_INITIALIZING"));
-        let run = Meshim::starts(["echo", "hello"]).with(["--admin-url", &proxy.url(), "--log=debug"]).spawn();
+        let run = Meshim::starts(["echo", "hello"])
+            .with(["--admin-url", &proxy.url(), "--log=debug"])
+            .spawn();
         run.wait_for_stderr("connection refused");
         proxy.open();
         proxy.wait_for_requests("/ready", 3);
         assert!(!run.has_ended());
         proxy.says("/ready", Reply::live());
-        let ended =
-            run.wait().expect_code(0).expect_stderr(&["waiting for the proxy mesh=envoy", "the proxy is ready"]);
+        let ended = run
+            .wait()
+            .expect_code(0)
+            .expect_stderr(&["waiting for the proxy mesh=envoy", "the proxy is ready"]);
         assert_eq!(ended.stdout, "hello\n");
     }
 }
@@ -33,7 +37,10 @@ fn an_admin_api_on_a_unix_socket_is_waited_for_until_the_file_is_there() {
     proxy.open();
     run.wait().expect_code(0);
     proxy.close();
-    let ended = Meshim::does("wait").with(["--admin-url", &proxy.url(), "--timeout=50ms"]).run().expect_code(1);
+    let ended = Meshim::does("wait")
+        .with(["--admin-url", &proxy.url(), "--timeout=50ms"])
+        .run()
+        .expect_code(1);
     ended.expect_stderr(&["a Unix socket must be on a volume that both containers mount"]);
 }
 
@@ -54,14 +61,18 @@ fn on_timeout_start_starts_with_a_warning() {
     let options = ["--admin-url", &proxy.url(), "--timeout=100ms", "--on-timeout=start"];
     let ended = Meshim::starts(["echo", "started"]).with(options).run().expect_code(0);
     assert_eq!(ended.stdout, "started\n");
-    ended.expect_stderr(&["warning: the envoy proxy was not ready within", "starting all the same"]);
+    ended
+        .expect_stderr(&["warning: the envoy proxy was not ready within", "starting all the same"]);
 }
 
 #[test]
 fn a_timeout_of_zero_waits_for_ever() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::not_ready("INITIALIZING"));
-    let run = Meshim::starts(["true"]).env("MESHIM_ADMIN_URL", proxy.url()).env("MESHIM_TIMEOUT", "0").spawn();
+    let run = Meshim::starts(["true"])
+        .env("MESHIM_ADMIN_URL", proxy.url())
+        .env("MESHIM_TIMEOUT", "0")
+        .spawn();
     run.wait_for_stderr("timeout=never");
     proxy.wait_for_requests("/ready", 20);
     assert!(!run.has_ended());
@@ -108,7 +119,9 @@ fn server_info_is_asked_for_once_however_long_the_wait_is() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::not_ready("INITIALIZING"));
     proxy.says("/server_info", Reply::envoy(200, r#"{"state":"LIVE"}"#));
-    let run = Meshim::starts(["true"]).with(["--ready-url", &format!("{}/server_info", proxy.url())]).spawn();
+    let run = Meshim::starts(["true"])
+        .with(["--ready-url", &format!("{}/server_info", proxy.url())])
+        .spawn();
     proxy.wait_for_requests("/ready", 30);
     assert_eq!(proxy.count("/server_info"), 0);
     proxy.says("/ready", Reply::live());
@@ -152,10 +165,15 @@ fn the_agent_is_left_alone_while_envoy_initializes_and_asked_at_once_when_it_is_
 
 #[test]
 fn an_empty_variable_is_unset_for_a_subcommand_too() {
-    let empty =
-        |meshim: Meshim| ["MESHIM_TIMEOUT", "MESHIM_LOG"].iter().fold(meshim, |meshim, name| meshim.env(*name, ""));
+    let empty = |meshim: Meshim| {
+        ["MESHIM_TIMEOUT", "MESHIM_LOG"].iter().fold(meshim, |meshim, name| meshim.env(*name, ""))
+    };
     empty(Meshim::starts(["true"])).with(["--mesh=none"]).run().expect_code(0);
     empty(Meshim::does("wait")).with(["--mesh=none"]).run().expect_code(0);
-    let told = empty(Meshim::does("wait")).with(["--mesh=no"]).env("MESHIM_ABSENT_AFTER", "3").run().expect_code(125);
+    let told = empty(Meshim::does("wait"))
+        .with(["--mesh=no"])
+        .env("MESHIM_ABSENT_AFTER", "3")
+        .run()
+        .expect_code(125);
     told.expect_stderr(&["--mesh: `no`", "MESHIM_ABSENT_AFTER"]);
 }

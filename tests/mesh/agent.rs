@@ -1,7 +1,9 @@
-//! What pilot-agent does on 15020, as far as the application's container can tell (istio: `status/server.go`,
-//! `status/ready/probe.go`): `/healthz/ready` asks Envoy's statistics, `/quitquitquit` is for POST from loopback.
+//! What pilot-agent does on 15020, as far as the application's container can tell (istio:
+//! `status/server.go`, `status/ready/probe.go`): `/healthz/ready` asks Envoy's statistics,
+//! `/quitquitquit` is for POST from loopback.
 //!
-//! It runs as a process of its own, since the rules are about its user: this test binary again, as [`agent_main`].
+//! It runs as a process of its own, since the rules are about its user: this test binary again, as
+//! [`agent_main`].
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,7 +21,11 @@ pub(crate) fn start(admin: SocketAddr, uid: u32) -> Process {
     let become_it = r#"exec 9<"$1"; exec setpriv --reuid "$2" --regid "$2" --clear-groups /proc/self/fd/9 "$3" agent::agent_main --nocapture"#;
     let mut shell = Command::new("/bin/sh");
     let own = std::env::current_exe().expect("/proc is there");
-    shell.args(["-c", become_it, "sh"]).arg(own).args([&id, "--exact"]).env(AGENT, admin.to_string());
+    shell
+        .args(["-c", become_it, "sh"])
+        .arg(own)
+        .args([&id, "--exact"])
+        .env(AGENT, admin.to_string());
     let process = Process::spawn(&mut shell);
     process.wait_for_stdout("the agent listens");
     process
@@ -28,8 +34,10 @@ pub(crate) fn start(admin: SocketAddr, uid: u32) -> Process {
 #[test]
 fn agent_main() {
     let Some(admin) = std::env::var_os(AGENT) else { return };
-    let admin: SocketAddr = admin.to_str().expect("it is an address").parse().expect("it is an address");
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 15020)).expect("15020 is free in a pod of our own");
+    let admin: SocketAddr =
+        admin.to_str().expect("it is an address").parse().expect("it is an address");
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 15020))
+        .expect("15020 is free in a pod of our own");
     println!("the agent listens");
     for stream in listener.incoming().flatten() {
         let _ = serve(&stream, admin);
@@ -52,14 +60,20 @@ fn serve(mut stream: &TcpStream, admin: SocketAddr) -> std::io::Result<()> {
         _ => (404, "404 page not found\n"),
     };
     let length = body.len();
-    write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    write!(
+        stream,
+        "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 /// Both kinds of configuration accepted once, LIVE, workers started.
 fn is_ready(admin: SocketAddr) -> bool {
     let stats = stats(admin).unwrap_or_default();
-    let value =
-        |name: &str| stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse::<u64>().ok());
+    let value = |name: &str| {
+        stats
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse::<u64>().ok())
+    };
     value("cluster_manager.cds.update_success").is_some_and(|count| count > 0)
         && value("server.state") == Some(0)
         && value("listener_manager.workers_started") == Some(1)

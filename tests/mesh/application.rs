@@ -1,6 +1,9 @@
 //! The application: an HTTP server on one address, and what a client gets from it.
 
-#![expect(clippy::disallowed_methods, reason = "that rule is for meshim; the application may have threads")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "that rule is for meshim; the application may have threads"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +12,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::socket::{
-    self, AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
+    self, AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrStorage, setsockopt,
+    sockopt,
 };
 
 const ANSWER: &str = "hello from the application";
@@ -25,7 +29,8 @@ impl Application {
     /// Listens on `address`; `v6only` is what an IPv6 socket says about IPv4.
     pub(crate) fn on(address: SocketAddr, v6only: bool) -> Self {
         let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("sockets are left");
+        let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+            .expect("sockets are left");
         setsockopt(&socket, sockopt::ReuseAddr, &true).expect("every TCP socket has it");
         if address.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6V6Only, &v6only).expect("every IPv6 socket has it");
@@ -47,7 +52,11 @@ impl Application {
 impl Drop for Application {
     fn drop(&mut self) {
         let _ = socket::shutdown(self.listener.as_raw_fd(), Shutdown::Both);
-        self.thread.take().expect("it is there until now").join().expect("the application never panics");
+        self.thread
+            .take()
+            .expect("it is there until now")
+            .join()
+            .expect("the application never panics");
     }
 }
 
@@ -56,7 +65,10 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = [0; 4096];
     let _ = stream.read(&mut request)?;
     let length = ANSWER.len();
-    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{ANSWER}")
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{ANSWER}"
+    )
 }
 
 /// Does a client that connects to `ip:port` get the application's answer?

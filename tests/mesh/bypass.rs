@@ -14,7 +14,10 @@ use crate::support::process::Ended;
 /// Runs `subcommand` as this user and group, from a copy that everybody can reach.
 fn run_as(meshim: Meshim, copies: &Directory, uid: u32, gid: u32) -> Ended {
     let copy = copies.join("meshim");
-    let script = format!("shift; exec setpriv --reuid {uid} --regid {gid} --clear-groups {} \"$@\"", copy.display());
+    let script = format!(
+        "shift; exec setpriv --reuid {uid} --regid {gid} --clear-groups {} \"$@\"",
+        copy.display()
+    );
     meshim.env("PATH", "/usr/bin:/bin").behind_shell(&script).run()
 }
 
@@ -26,13 +29,17 @@ fn the_proxys_user_and_the_proxys_group_bypass_the_mesh_and_are_not_started() {
         let copies = Directory::new();
         std::fs::set_permissions(copies.path(), Permissions::from_mode(0o755)).unwrap();
         Meshim::does("install").with([copies.path()]).run().expect_code(0);
-        let server =
-            pod.as_client(|| Application::on((CLIENT_V4.parse::<std::net::IpAddr>().unwrap(), 9000).into(), false));
+        let server = pod.as_client(|| {
+            Application::on((CLIENT_V4.parse::<std::net::IpAddr>().unwrap(), 9000).into(), false)
+        });
 
         let reach = |uid, gid| {
             let before = sidecar.outbound_connections();
-            let probe =
-                Meshim::does("probe").with(["--allow-remote", &format!("http://{CLIENT_V4}:9000/"), "--timeout=10s"]);
+            let probe = Meshim::does("probe").with([
+                "--allow-remote",
+                &format!("http://{CLIENT_V4}:9000/"),
+                "--timeout=10s",
+            ]);
             run_as(probe, &copies, uid, gid).expect_code(0);
             sidecar.outbound_connections() - before
         };
@@ -42,12 +49,16 @@ fn the_proxys_user_and_the_proxys_group_bypass_the_mesh_and_are_not_started() {
 
         let start = |uid, gid| run_as(Meshim::starts(["echo", "started"]), &copies, uid, gid);
         assert_eq!(start(1000, 1000).expect_code(0).stdout, "started\n");
-        for (uid, gid, code) in [(1337, 1000, "uid-is-the-proxys"), (1000, 1337, "gid-is-the-proxys")] {
-            let refused = start(uid, gid).expect_code(125).expect_stderr(&[code, "bypasses the mesh"]);
+        for (uid, gid, code) in
+            [(1337, 1000, "uid-is-the-proxys"), (1000, 1337, "gid-is-the-proxys")]
+        {
+            let refused =
+                start(uid, gid).expect_code(125).expect_stderr(&[code, "bypasses the mesh"]);
             assert_eq!(refused.stdout, "");
             let check = run_as(Meshim::does("check"), &copies, uid, gid).expect_code(1);
             assert!(
-                check.stdout.starts_with("error: this process runs with") && check.stdout.contains(code),
+                check.stdout.starts_with("error: this process runs with")
+                    && check.stdout.contains(code),
                 "{check:?}"
             );
         }

@@ -1,8 +1,9 @@
-//! The mesh for real, in network namespaces of the test's own: Envoy as UID 1337 behind Istio's iptables rules, an
-//! agent on 15020, a client in a second namespace. What meshim says about a listen address is held against whether
-//! traffic really arrives there.
+//! The mesh for real, in network namespaces of the test's own: Envoy as UID 1337 behind Istio's
+//! iptables rules, an agent on 15020, a client in a second namespace. What meshim says about a
+//! listen address is held against whether traffic really arrives there.
 //!
-//! Needs root or user namespaces with more than one id, iptables and iproute2; says so where they are missing.
+//! Needs root or user namespaces with more than one id, iptables and iproute2; says so where they
+//! are missing.
 
 mod agent;
 mod application;

@@ -1,7 +1,8 @@
-//! A pod's network namespace, with Istio's rules, and a second namespace for its client, joined by a veth pair.
+//! A pod's network namespace, with Istio's rules, and a second namespace for its client, joined by
+//! a veth pair.
 //!
-//! Like `support::namespace::inside`, [`in_a_pod`] runs the same test again in another process of this binary; but
-//! here every user id exists, since the rules are about ids.
+//! Like `support::namespace::inside`, [`in_a_pod`] runs the same test again in another process of
+//! this binary; but here every user id exists, since the rules are about ids.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,7 +24,8 @@ use crate::support::shared::DEADLINE;
 /// Set in the process that runs a test's body inside.
 const INSIDE: &str = "MESHIM_TEST_IN_A_POD";
 
-const REMEDY: &str = "this test needs iptables and iproute2 (apt-get install iptables iproute2), and root or user \
+const REMEDY: &str = "this test needs iptables and iproute2 (apt-get install iptables iproute2), \
+                      and root or user \
                       namespaces with more than one id (an entry in /etc/subuid and newuidmap)";
 
 /// Which families the pod has addresses of.
@@ -46,8 +48,9 @@ pub(crate) const POD_V4: &str = "10.0.0.5";
 pub(crate) const POD_V6: &str = "fd00::5";
 pub(crate) const CLIENT_V4: &str = "10.0.0.1";
 
-/// Runs `body` as PID 1 of namespaces of its own, where the network is `families` and Istio's rules are loaded. Call
-/// it from a `#[test]`, with a closure written right there. Needs Envoy fetched before.
+/// Runs `body` as PID 1 of namespaces of its own, where the network is `families` and Istio's rules
+/// are loaded. Call it from a `#[test]`, with a closure written right there. Needs Envoy fetched
+/// before.
 pub(crate) fn in_a_pod(families: Families, body: impl FnOnce(Pod)) {
     if std::env::var_os(INSIDE).is_some() {
         body(Pod::new(families));
@@ -64,7 +67,11 @@ pub(crate) fn in_a_pod(families: Families, body: impl FnOnce(Pod)) {
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
     let ended = Process::spawn(&mut command).wait_within(DEADLINE * 4);
     let passed = ended.code == Some(0) && ended.stdout.contains("1 passed");
-    assert!(passed, "{name} failed in a pod of its own ({REMEDY}):\n{}\n{}", ended.stdout, ended.stderr);
+    assert!(
+        passed,
+        "{name} failed in a pod of its own ({REMEDY}):\n{}\n{}",
+        ended.stdout, ended.stderr
+    );
 }
 
 impl Families {
@@ -80,7 +87,8 @@ impl Families {
 impl Pod {
     fn new(families: Families) -> Self {
         let client = std::thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("no second namespace: {error}; {REMEDY}"));
+            unshare(CloneFlags::CLONE_NEWNET)
+                .unwrap_or_else(|error| panic!("no second namespace: {error}; {REMEDY}"));
             ip("link set lo up");
             File::open("/proc/thread-self/ns/net").expect("/proc is there")
         });
@@ -94,7 +102,8 @@ impl Pod {
             restore("iptables-restore", &rules("127.0.0.1/32", "127.0.0.6/32"));
         }
         if families.v6() {
-            // Envoy's own connections to the application come from there (istio-iptables: `run.go`).
+            // Envoy's own connections to the application come from there (istio-iptables:
+            // `run.go`).
             ip("addr add ::6/128 dev lo nodad");
             restore("ip6tables-restore", &rules("::1/128", "::6/128"));
         }
@@ -114,10 +123,14 @@ impl Pod {
     /// The addresses that clients may use.
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         let both = [(self.families.v4(), POD_V4), (self.families.v6(), POD_V6)];
-        both.into_iter().filter(|(has, _)| *has).map(|(_, ip)| ip.parse().expect("an address")).collect()
+        both.into_iter()
+            .filter(|(has, _)| *has)
+            .map(|(_, ip)| ip.parse().expect("an address"))
+            .collect()
     }
 
-    /// Runs `work` in the client's namespace: sockets that it opens, and programs that it starts, are there.
+    /// Runs `work` in the client's namespace: sockets that it opens, and programs that it starts,
+    /// are there.
     pub(crate) fn as_client<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
@@ -132,28 +145,44 @@ impl Pod {
 fn ip(args: &str) {
     let output = Command::new("ip").args(args.split(' ')).output();
     let output = output.unwrap_or_else(|error| panic!("ip: {error}; {REMEDY}"));
-    assert!(output.status.success(), "ip {args}: {}; {REMEDY}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "ip {args}: {}; {REMEDY}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn restore(program: &str, rules: &str) {
     let spawned = Command::new(program).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.unwrap_or_else(|error| panic!("{program}: {error}; {REMEDY}"));
-    child.stdin.take().expect("it is piped").write_all(rules.as_bytes()).expect("it reads its rules");
+    child
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(rules.as_bytes())
+        .expect("it reads its rules");
     let output = child.wait_with_output().expect("it is our child");
-    assert!(output.status.success(), "{program}: {}; {REMEDY}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{program}: {}; {REMEDY}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
-/// What istio-iptables loads for REDIRECT with its defaults (istio: `tools/istio-iptables/pkg/capture/run.go`).
+/// What istio-iptables loads for REDIRECT with its defaults (istio:
+/// `tools/istio-iptables/pkg/capture/run.go`).
 fn rules(loopback: &str, envoys_own: &str) -> String {
     let owner = |kind: &str| {
         format!(
-            "-A ISTIO_OUTPUT -o lo ! -d {loopback} -p tcp ! --dport 15008 -m owner --{kind}-owner 1337 -j ISTIO_IN_REDIRECT\n\
+            "-A ISTIO_OUTPUT -o lo ! -d {loopback} -p tcp ! --dport 15008 -m owner --{kind}-owner \
+             1337 -j ISTIO_IN_REDIRECT\n\
              -A ISTIO_OUTPUT -o lo -m owner ! --{kind}-owner 1337 -j RETURN\n\
              -A ISTIO_OUTPUT -m owner --{kind}-owner 1337 -j RETURN\n"
         )
     };
-    let uncaptured: String =
-        [15008, 15090, 15021, 15020].map(|port| format!("-A ISTIO_INBOUND -p tcp --dport {port} -j RETURN\n")).concat();
+    let uncaptured: String = [15008, 15090, 15021, 15020]
+        .map(|port| format!("-A ISTIO_INBOUND -p tcp --dport {port} -j RETURN\n"))
+        .concat();
     format!(
         "*nat\n:ISTIO_INBOUND -\n:ISTIO_REDIRECT -\n:ISTIO_IN_REDIRECT -\n:ISTIO_OUTPUT -\n\
          -A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports 15001\n\

@@ -1,4 +1,5 @@
-//! Every row of the table of listen addresses: does traffic through the mesh arrive, and does meshim say so?
+//! Every row of the table of listen addresses: does traffic through the mesh arrive, and does
+//! meshim say so?
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,7 +33,8 @@ enum Arrives {
 }
 
 fn measured(pod: &Pod) -> Arrives {
-    let each: Vec<bool> = pod.addresses().into_iter().map(|ip| pod.as_client(|| answers(ip, PORT))).collect();
+    let each: Vec<bool> =
+        pod.addresses().into_iter().map(|ip| pod.as_client(|| answers(ip, PORT))).collect();
     match each.iter().filter(|arrived| **arrived).count() {
         0 => Arrives::None,
         count if count == each.len() => Arrives::All,
@@ -43,17 +45,27 @@ fn measured(pod: &Pod) -> Arrives {
 /// What `meshim check` says about the port.
 fn judged(admin: Admin) -> Arrives {
     let ended = Meshim::does("check").env("MESHIM_OUTPUT", "json").run();
-    let report: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
+    let report: Value =
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
     assert_eq!(report["ok"].as_bool(), Some(ended.code == Some(0)), "{report:#}");
-    let basis = if admin == Admin::Open { "read from the proxy's inbound clusters" } else { "by Istio's version 1." };
-    assert!(report["facts"]["inbound_traffic"].as_str().is_some_and(|text| text.contains(basis)), "{report:#}");
+    let basis = if admin == Admin::Open {
+        "read from the proxy's inbound clusters"
+    } else {
+        "by Istio's version 1."
+    };
+    assert!(
+        report["facts"]["inbound_traffic"].as_str().is_some_and(|text| text.contains(basis)),
+        "{report:#}"
+    );
     let findings = report["findings"].as_array().expect("a list");
     assert!(findings.len() <= 1, "only the application's one port is to be judged: {report:#}");
     let Some(finding) = findings.first() else { return Arrives::All };
     assert!(finding["seen"].as_str().is_some_and(|seen| seen.ends_with("port 8080")), "{report:#}");
     match (finding["code"].as_str(), finding["severity"].as_str(), admin) {
         (Some("listens-on-one-family-only"), Some("warning"), _) => Arrives::Partly,
-        (Some(_), Some("error"), Admin::Open) | (Some(_), Some("warning"), Admin::VersionOnly) => Arrives::None,
+        (Some(_), Some("error"), Admin::Open) | (Some(_), Some("warning"), Admin::VersionOnly) => {
+            Arrives::None
+        }
         _ => panic!("{report:#}"),
     }
 }
@@ -63,7 +75,9 @@ fn announced(address: SocketAddr) -> Arrives {
     let ended = Meshim::starts(["echo", "started"]).with(["--listen", &address.to_string()]).run();
     match (ended.code, ended.stdout.as_str()) {
         (Some(125), "") => Arrives::None,
-        (Some(0), "started\n") if ended.stderr.contains("listens-on-one-family-only") => Arrives::Partly,
+        (Some(0), "started\n") if ended.stderr.contains("listens-on-one-family-only") => {
+            Arrives::Partly
+        }
         (Some(0), "started\n") if !ended.stderr.contains("listens") => Arrives::All,
         _ => panic!("{ended:#?}"),
     }
@@ -82,7 +96,11 @@ fn every_row(pod: &Pod, forwards: Forwards, admin: Admin, expected: &[Arrives]) 
         let address = SocketAddr::new(ip, PORT);
         let application = Application::on(address, v6only);
         let arrives = measured(pod);
-        assert_eq!(judged(admin), arrives, "meshim check is wrong about {address} (v6only: {v6only})");
+        assert_eq!(
+            judged(admin),
+            arrives,
+            "meshim check is wrong about {address} (v6only: {v6only})"
+        );
         drop(application);
         // Nobody can announce that a socket will be IPv6 only.
         if !v6only {
@@ -98,32 +116,45 @@ use Arrives::{All, None as No, Partly};
 #[test]
 fn an_ipv4_pod_with_traffic_to_its_address() {
     envoy::binary();
-    in_a_pod(Families::V4, |pod| every_row(&pod, Forwards::ToThePod, Admin::Open, &[All, All, No, No, No, All]));
+    in_a_pod(Families::V4, |pod| {
+        every_row(&pod, Forwards::ToThePod, Admin::Open, &[All, All, No, No, No, All]);
+    });
 }
 
 #[test]
 fn an_ipv4_pod_with_traffic_to_loopback() {
     envoy::binary();
-    in_a_pod(Families::V4, |pod| every_row(&pod, Forwards::ToLoopback, Admin::Open, &[All, All, No, All, No, No]));
+    in_a_pod(Families::V4, |pod| {
+        every_row(&pod, Forwards::ToLoopback, Admin::Open, &[All, All, No, All, No, No]);
+    });
 }
 
 #[test]
 fn an_ipv6_pod_with_traffic_to_its_address() {
     envoy::binary();
-    in_a_pod(Families::V6, |pod| every_row(&pod, Forwards::ToThePod, Admin::Open, &[No, All, All, No, No, All]));
+    in_a_pod(Families::V6, |pod| {
+        every_row(&pod, Forwards::ToThePod, Admin::Open, &[No, All, All, No, No, All]);
+    });
 }
 
 #[test]
 fn an_ipv6_pod_with_traffic_to_loopback() {
     envoy::binary();
-    in_a_pod(Families::V6, |pod| every_row(&pod, Forwards::ToLoopback, Admin::Open, &[No, All, All, No, All, No]));
+    in_a_pod(Families::V6, |pod| {
+        every_row(&pod, Forwards::ToLoopback, Admin::Open, &[No, All, All, No, All, No]);
+    });
 }
 
 #[test]
 fn a_dual_stack_pod_with_traffic_to_its_addresses() {
     envoy::binary();
     in_a_pod(Families::Dual, |pod| {
-        every_row(&pod, Forwards::ToThePod, Admin::Open, &[Partly, All, Partly, No, No, Partly, Partly]);
+        every_row(
+            &pod,
+            Forwards::ToThePod,
+            Admin::Open,
+            &[Partly, All, Partly, No, No, Partly, Partly],
+        );
     });
 }
 

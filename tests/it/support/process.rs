@@ -1,4 +1,5 @@
-//! A child process of a test: its output as it comes, its end with a deadline; killed and reaped when dropped.
+//! A child process of a test: its output as it comes, its end with a deadline; killed and reaped
+//! when dropped.
 
 #![expect(
     clippy::disallowed_methods,
@@ -44,7 +45,8 @@ impl Process {
     /// Starts `command`. Its stdin is empty unless the command says otherwise.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let spawned =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let stdout = Output::of(child.stdout.take().expect("it is piped"));
         let stderr = Output::of(child.stderr.take().expect("it is piped"));
@@ -167,7 +169,8 @@ impl Output {
         let found = self.0.wait_for(DEADLINE, |(bytes, over)| {
             let text = String::from_utf8_lossy(bytes);
             let mut lines = text.split_inclusive('\n').filter(|line| *over || line.ends_with('\n'));
-            let line = lines.find(|line| line.contains(part)).map(|line| line.trim_end().to_owned());
+            let line =
+                lines.find(|line| line.contains(part)).map(|line| line.trim_end().to_owned());
             (line.is_some() || *over).then_some(line)
         });
         found.flatten()
@@ -175,7 +178,10 @@ impl Output {
 
     fn all(&self, name: &str) -> String {
         let over = self.0.wait_for(DEADLINE, |(_, over)| over.then_some(()));
-        assert!(over.is_some(), "{name} has ended, and something it left behind still holds its output");
+        assert!(
+            over.is_some(),
+            "{name} has ended, and something it left behind still holds its output"
+        );
         self.text()
     }
 }

@@ -60,7 +60,13 @@ impl Reply {
 
     /// As a Go or Rust program answers: with a length, without a name.
     pub(crate) fn plain(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self::Answer(Answer { status, headers: Vec::new(), body: body.into(), chunked: false, close: false })
+        Self::Answer(Answer {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            chunked: false,
+            close: false,
+        })
     }
 
     /// Envoy's `/ready` once it is.
@@ -121,7 +127,9 @@ impl Reply {
                 while stream.write_all(&chunk).is_ok() {}
             }
             Self::Hangup => {}
-            Self::Held(gate, reply) => return if gate.wait() { reply.send(stream) } else { Ok(false) },
+            Self::Held(gate, reply) => {
+                return if gate.wait() { reply.send(stream) } else { Ok(false) };
+            }
         }
         Ok(false)
     }
@@ -141,7 +149,8 @@ impl Answer {
             ("content-length".to_owned(), self.body.len().to_string())
         };
         let headers = self.headers.iter().chain(&close).chain([&framing]);
-        let headers: String = headers.flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+        let headers: String =
+            headers.flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
         let head = format!("HTTP/1.1 {} Stand-In\r\n{headers}\r\n", self.status);
         let body = match (self.chunked, self.body.is_empty()) {
             (false, _) => self.body.clone(),

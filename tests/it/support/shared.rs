@@ -1,11 +1,16 @@
-//! A value that threads change and a test waits on: how every wait for a fact here is made, and bounded.
+//! A value that threads change and a test waits on: how every wait for a fact here is made, and
+//! bounded.
 
-#![expect(clippy::disallowed_methods, reason = "a file or another process's state has to be asked again and again")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a file or another process's state has to be asked again and again"
+)]
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for a fact before it fails. Long: the machine may be busy, and a green test never waits so long.
+/// How long a test waits for a fact before it fails. Long: the machine may be busy, and a green
+/// test never waits so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A value that several threads see; whoever waits for it wakes up at each change.
@@ -39,7 +44,11 @@ impl<T> Shared<T> {
     }
 
     /// Waits until `fact` has something to say; `None` when it has not by the deadline.
-    pub(crate) fn wait_for<R>(&self, deadline: Duration, mut fact: impl FnMut(&T) -> Option<R>) -> Option<R> {
+    pub(crate) fn wait_for<R>(
+        &self,
+        deadline: Duration,
+        mut fact: impl FnMut(&T) -> Option<R>,
+    ) -> Option<R> {
         let until = Instant::now() + deadline;
         let mut value = self.lock();
         loop {
@@ -52,7 +61,8 @@ impl<T> Shared<T> {
     }
 }
 
-/// Asks again and again for a fact that nobody announces; `None` when there is none by the deadline.
+/// Asks again and again for a fact that nobody announces; `None` when there is none by the
+/// deadline.
 pub(crate) fn poll<R>(mut fact: impl FnMut() -> Option<R>) -> Option<R> {
     let until = Instant::now() + DEADLINE;
     loop {

@@ -1,7 +1,9 @@
-//! A scripted proxy: an HTTP/1.1 server on loopback or on a Unix socket that answers what the test says.
+//! A scripted proxy: an HTTP/1.1 server on loopback or on a Unix socket that answers what the test
+//! says.
 //!
-//! It has an address from the start, on which connections are refused until it is opened, and again after it is
-//! closed. It counts requests and connections, and is gone, threads and all, when dropped.
+//! It has an address from the start, on which connections are refused until it is opened, and again
+//! after it is closed. It counts requests and connections, and is gone, threads and all, when
+//! dropped.
 
 #![expect(clippy::disallowed_methods, reason = "that rule is for meshim, which is one thread")]
 
@@ -14,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt};
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt,
+};
 
 use super::reply::{Gate, Reply};
 use super::shared::{DEADLINE, Shared};
@@ -111,7 +115,8 @@ impl StandIn {
             Place::Tcp(address, _) => {
                 let listener = bound(*address);
                 socket::listen(&listener, Backlog::MAXCONN).expect("the port is ours");
-                let acceptor = TcpListener::from(listener.try_clone().expect("descriptors are left"));
+                let acceptor =
+                    TcpListener::from(listener.try_clone().expect("descriptors are left"));
                 let accept = move || acceptor.accept().map(|(stream, _)| stream);
                 (listener, self.accept(accept, TcpStream::try_clone, &streams))
             }
@@ -142,13 +147,18 @@ impl StandIn {
                             state.connections
                         });
                         let copy = try_clone(&stream).expect("descriptors are left");
-                        streams.change(|streams| streams.as_mut().map(|streams| streams.insert(number, copy.into())));
+                        streams.change(|streams| {
+                            streams.as_mut().map(|streams| streams.insert(number, copy.into()))
+                        });
                         let (state, streams) = (state.clone(), streams.clone());
                         servers.push(std::thread::spawn(move || {
                             let mut stream = stream;
                             let _ = serve(&mut stream, &state);
-                            let _ = socket::shutdown(stream.into().as_raw_fd(), socket::Shutdown::Both);
-                            streams.change(|streams| streams.as_mut().map(|streams| streams.remove(&number)));
+                            let _ =
+                                socket::shutdown(stream.into().as_raw_fd(), socket::Shutdown::Both);
+                            streams.change(|streams| {
+                                streams.as_mut().map(|streams| streams.remove(&number))
+                            });
                         }));
                     }
                     // That is how the end of the listener shows.
@@ -162,11 +172,12 @@ impl StandIn {
         })
     }
 
-    /// Ends every connection and refuses new ones, as a proxy that has died; the address stays reserved. Answers
-    /// that are held back are let go, into connections that are no more.
+    /// Ends every connection and refuses new ones, as a proxy that has died; the address stays
+    /// reserved. Answers that are held back are let go, into connections that are no more.
     pub(crate) fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
-        // From here on no connection is taken in: whoever is accepted just now is dropped with its copy.
+        // From here on no connection is taken in: whoever is accepted just now is dropped with its
+        // copy.
         let streams = open.streams.change(Option::take).unwrap_or_default();
         let _ = socket::shutdown(open.listener.as_raw_fd(), socket::Shutdown::Both);
         if let Place::Unix(path) = &self.place {
@@ -180,7 +191,8 @@ impl StandIn {
         open.acceptor.join().expect("the acceptor says why");
     }
 
-    /// What requests for `target` (path, or path and query) get from now on: one answer each, the last for ever.
+    /// What requests for `target` (path, or path and query) get from now on: one answer each, the
+    /// last for ever.
     pub(crate) fn script(&self, target: &str, replies: impl IntoIterator<Item = Reply>) -> &Self {
         let replies: Vec<Reply> = replies.into_iter().collect();
         self.state.change(|state| {
@@ -213,8 +225,9 @@ impl StandIn {
 
     /// The requests for a target so far.
     pub(crate) fn requests(&self, target: &str) -> Vec<Request> {
-        let matching =
-            |state: &State| state.requests.iter().filter(|request| request.is_for(target)).cloned().collect();
+        let matching = |state: &State| {
+            state.requests.iter().filter(|request| request.is_for(target)).cloned().collect()
+        };
         self.state.look(matching)
     }
 
@@ -234,7 +247,10 @@ impl StandIn {
             let requests = state.requests.iter().filter(|request| request.is_for(target));
             (requests.count() >= count).then_some(())
         };
-        assert!(self.state.wait_for(DEADLINE, enough).is_some(), "{target} was never asked for {count} times");
+        assert!(
+            self.state.wait_for(DEADLINE, enough).is_some(),
+            "{target} was never asked for {count} times"
+        );
     }
 }
 
@@ -253,7 +269,8 @@ impl Request {
 impl State {
     fn reply_to(&mut self, request: Request) -> Reply {
         let path = request.target.split('?').next().unwrap_or_default().to_owned();
-        let key = if self.scripts.contains_key(&request.target) { request.target.clone() } else { path };
+        let key =
+            if self.scripts.contains_key(&request.target) { request.target.clone() } else { path };
         self.requests.push(request);
         match self.scripts.get_mut(&key) {
             Some(replies) if replies.len() > 1 => replies.remove(0),
@@ -266,7 +283,8 @@ impl State {
 /// A socket bound to `address`, which other sockets of ours may share.
 fn bound(address: SocketAddr) -> OwnedFd {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("sockets are left");
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .expect("sockets are left");
     setsockopt(&socket, sockopt::ReuseAddr, &true).expect("every TCP socket has it");
     setsockopt(&socket, sockopt::ReusePort, &true).expect("every TCP socket has it");
     let bound = socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address));
@@ -308,14 +326,17 @@ fn read_request(stream: &mut impl Read, buffer: &mut Vec<u8>) -> std::io::Result
         }
     };
     let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     let length = length.unwrap_or(0);
     while buffer.len() < head + length {
         if !more(stream, buffer)? {
             return Ok(None);
         }
     }
-    let line = String::from_utf8_lossy(&buffer[..head]).lines().next().unwrap_or_default().to_owned();
+    let line =
+        String::from_utf8_lossy(&buffer[..head]).lines().next().unwrap_or_default().to_owned();
     let mut words = line.split(' ').map(str::to_owned);
     let body = String::from_utf8_lossy(&buffer[head..head + length]).into_owned();
     let request = Request {

@@ -1,7 +1,7 @@
 //! A late control plane: an xDS server over REST that answers when the test lets it.
 //!
-//! A real Envoy with it is `PRE_INITIALIZING` until its clusters have come, `INITIALIZING` until its listeners
-//! have, then `LIVE`. The answers are empty but valid.
+//! A real Envoy with it is `PRE_INITIALIZING` until its clusters have come, `INITIALIZING` until
+//! its listeners have, then `LIVE`. The answers are empty but valid.
 
 use super::reply::{Gate, Reply};
 use super::standin::StandIn;
@@ -20,11 +20,19 @@ pub(crate) struct LateXds {
 impl LateXds {
     pub(crate) fn new() -> Self {
         let (server, clusters, listeners) = (StandIn::new(), Gate::default(), Gate::default());
-        let table = [(CLUSTERS, "cluster.v3.Cluster", &clusters), (LISTENERS, "listener.v3.Listener", &listeners)];
+        let table = [
+            (CLUSTERS, "cluster.v3.Cluster", &clusters),
+            (LISTENERS, "listener.v3.Listener", &listeners),
+        ];
         for (path, kind, gate) in table {
             let kind = format!("type.googleapis.com/envoy.config.{kind}");
-            let body = serde_json::json!({ "version_info": "1", "type_url": kind, "resources": [] }).to_string();
-            server.says(path, Reply::plain(200, body).header("content-type", "application/json").held(gate));
+            let body =
+                serde_json::json!({ "version_info": "1", "type_url": kind, "resources": [] })
+                    .to_string();
+            server.says(
+                path,
+                Reply::plain(200, body).header("content-type", "application/json").held(gate),
+            );
         }
         Self { server, clusters, listeners }
     }

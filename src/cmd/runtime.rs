@@ -1,0 +1,36 @@
+//! What every job that waits for something begins with: one thread's runtime, and the stop signals.
+
+use std::pin::{Pin, pin};
+
+use crate::core::exit::{Exit, Failure};
+use crate::io::signals::StopSignals;
+
+/// Runs `future` on this thread, the only one.
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut outcome = None;
+    drive(pin!(async { outcome = Some(future.await) }))?;
+    outcome.expect("a future that has been driven to its end has an outcome")
+}
+
+/// Not generic: the runtime's machinery is in the binary once, and not once for each job.
+fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
+    let failed = |error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the kernel refuses epoll or an event descriptor: {error}"),
+        )
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?
+        .block_on(future);
+    Ok(())
+}
+
+/// Catches the stop signals, from before the first look on.
+pub(super) fn register_signals() -> Result<StopSignals, Failure> {
+    StopSignals::register().map_err(|error| {
+        Failure::new(Exit::Failed, format!("the kernel refuses handlers for stop signals: {error}"))
+    })
+}

@@ -1,0 +1,6 @@
+//! Findings: what the mesh would break, as facts, reasons and remedies.
+
+pub mod finding;
+pub mod identity;
+pub mod listen;
+pub mod report;

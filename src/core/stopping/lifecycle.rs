@@ -1,0 +1,228 @@
+//! The stop sequence: which phase a supervised run is in, and what each event makes it do.
+//!
+//! ```text
+//! Running --stop signal--> Draining --idle, deadline, proxy gone, 2nd signal--> Stopping
+//! Stopping --ended--> Quitting --> exit
+//!                          any of these --grace over--> Killing --ended--> Quitting
+//! ```
+//!
+//! Owns the order; must never do anything itself. The application's own end ends every phase.
+
+use std::time::Duration;
+
+use crate::core::exit::Exit;
+use crate::core::signal::Signal;
+use crate::core::stopping::signal_map::SignalMap;
+
+/// How long a killed application may take to be gone: only a process inside the kernel needs any
+/// time.
+const KILL_TAKES: Duration = Duration::from_secs(2);
+
+/// What asking the proxy to end gets at least, when the grace period ends sooner: one try on a busy
+/// machine.
+const ASKING_TAKES: Duration = Duration::from_secs(1);
+
+/// What does not change during a run.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What the application gets for each signal that arrives.
+    pub map: SignalMap,
+    /// Exit codes of the application that count as 0.
+    pub ok_exit: Vec<u8>,
+    /// Drain before stopping?
+    pub drain: bool,
+    /// From the first stop signal until we kill.
+    pub grace: Duration,
+    /// When the proxy is asked to end.
+    pub quit: QuitWhen,
+}
+
+/// When the proxy is asked to end, once the application has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuitWhen {
+    /// Not at all.
+    Never,
+    /// However the run ends.
+    Always,
+    /// When the exit code is 0.
+    OnSuccess,
+}
+
+impl QuitWhen {
+    /// Is the proxy to be asked after this end?
+    #[must_use]
+    pub const fn applies(self, exit: Exit) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::OnSuccess => exit.code() == 0,
+        }
+    }
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The application runs, and nobody has asked it to stop.
+    Running,
+    /// It goes on serving while the proxy turns its clients away. It will get this signal.
+    Draining(Signal),
+    /// It has got its stop signal.
+    Stopping,
+    /// It has been killed.
+    Killing,
+    /// It has ended so, and the proxy is asked to end.
+    Quitting(Exit),
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A signal came for the application.
+    Came(Signal),
+    /// The application ended.
+    Ended(Exit),
+    /// Draining is over: idle, out of time, or without a proxy.
+    Drained,
+    /// The proxy has been asked to end, with or without success.
+    Asked,
+    /// [`Lifecycle::deadline`] is over.
+    TimeOver,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Begin to drain.
+    Drain,
+    /// Send the application this signal, and let it run if it is stopped: it is to end.
+    Stop(Signal),
+    /// Send the application this signal.
+    Forward(Signal),
+    /// Kill the application.
+    Kill,
+    /// Ask the proxy to end.
+    Quit,
+    /// End so.
+    Exit(Exit),
+}
+
+/// One run, from the application's start to our end.
+#[derive(Debug)]
+pub struct Lifecycle {
+    rules: Rules,
+    phase: Phase,
+    /// The end of the phase, as far as there is one.
+    deadline: Option<Duration>,
+    /// Has a stop signal come before?
+    asked_to_stop: bool,
+}
+
+impl Lifecycle {
+    /// The application has just started.
+    #[must_use]
+    pub const fn new(rules: Rules) -> Self {
+        Self { rules, phase: Phase::Running, deadline: None, asked_to_stop: false }
+    }
+
+    /// Where the run is.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When [`Event::TimeOver`] is due.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// There is no proxy that could be drained, as it turned out.
+    pub const fn cannot_drain(&mut self) {
+        self.rules.drain = false;
+    }
+
+    /// What `event` makes the run do, in this order.
+    #[must_use]
+    pub fn on(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        match event {
+            Event::Came(signal) if self.rules.map.is_stop(signal) => self.on_stop(now, signal),
+            Event::Came(signal) => self.forward(signal),
+            Event::Ended(exit) => self.on_end(now, exit),
+            Event::Drained => match self.phase {
+                Phase::Draining(first) => self.stop(first),
+                _ => Vec::new(),
+            },
+            Event::Asked => match self.phase {
+                Phase::Quitting(exit) => vec![Action::Exit(exit)],
+                _ => Vec::new(),
+            },
+            Event::TimeOver => self.on_time_over(now),
+        }
+    }
+
+    fn on_stop(&mut self, now: Duration, signal: Signal) -> Vec<Action> {
+        let again = std::mem::replace(&mut self.asked_to_stop, true);
+        match self.phase {
+            Phase::Running => {
+                self.deadline = Some(now + self.rules.grace);
+                if self.rules.drain {
+                    self.phase = Phase::Draining(signal);
+                    vec![Action::Drain]
+                } else {
+                    self.stop(signal)
+                }
+            }
+            Phase::Draining(first) => {
+                let mut actions = self.stop(first);
+                if signal != first {
+                    actions.extend(self.forward(signal));
+                }
+                actions
+            }
+            Phase::Stopping => self.forward(signal),
+            Phase::Quitting(exit) if again => vec![Action::Exit(exit)],
+            Phase::Killing | Phase::Quitting(_) => Vec::new(),
+        }
+    }
+
+    fn on_end(&mut self, now: Duration, exit: Exit) -> Vec<Action> {
+        if matches!(self.phase, Phase::Quitting(_)) {
+            return Vec::new();
+        }
+        let exit = if self.rules.ok_exit.contains(&exit.code()) { Exit::App(0) } else { exit };
+        // After a stop signal the kubelet is about to kill us: then grace bounds the asking, too.
+        self.deadline =
+            self.deadline.filter(|_| self.asked_to_stop).map(|grace| grace.max(now + ASKING_TAKES));
+        self.phase = Phase::Quitting(exit);
+        vec![if self.rules.quit.applies(exit) { Action::Quit } else { Action::Exit(exit) }]
+    }
+
+    fn on_time_over(&mut self, now: Duration) -> Vec<Action> {
+        match self.phase {
+            Phase::Draining(_) | Phase::Stopping => {
+                self.phase = Phase::Killing;
+                self.deadline = Some(now + KILL_TAKES);
+                vec![Action::Kill]
+            }
+            Phase::Killing => self.on_end(now, Exit::Signal(Signal::KILL)),
+            Phase::Quitting(exit) => vec![Action::Exit(exit)],
+            Phase::Running => Vec::new(),
+        }
+    }
+
+    fn stop(&mut self, signal: Signal) -> Vec<Action> {
+        self.phase = Phase::Stopping;
+        self.rules.map.delivered(signal).map(Action::Stop).into_iter().collect()
+    }
+
+    fn forward(&self, signal: Signal) -> Vec<Action> {
+        if matches!(self.phase, Phase::Killing | Phase::Quitting(_)) {
+            return Vec::new();
+        }
+        self.rules.map.delivered(signal).map(Action::Forward).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Stopping: the phases of a supervised run, draining, and ending the proxy.
+
+pub mod drain;
+pub mod lifecycle;
+pub mod quit;
+pub mod signal_map;

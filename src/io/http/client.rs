@@ -1,0 +1,182 @@
+//! One HTTP/1.1 request at a time, over one kept-alive connection to one endpoint, TCP or Unix
+//! socket.
+//!
+//! Each request has one deadline, connecting included, and a bound on what it reads. Must never
+//! judge an answer, follow a redirect or resolve a name.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_LENGTH, HOST, SERVER};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::core::answer::{Answer, Fault, server_name};
+use crate::core::endpoint::Address;
+
+/// What an answer's head may take: Envoy's own limit is 60 KiB.
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// What a body may take: a `/server_info` under Istio is over 100 KB, the largest seen are below 1
+/// MB.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A client of one server. Connects when first asked, and again whenever the connection is gone.
+#[derive(Debug)]
+pub struct Client {
+    address: Address,
+    connection: Option<SendRequest<Empty<Bytes>>>,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    #[must_use]
+    pub const fn new(address: Address) -> Self {
+        Self { address, connection: None }
+    }
+
+    /// Asks for `path`, and gives up at `until`.
+    ///
+    /// # Errors
+    /// [`Fault`]; after any of them the next request starts with a new connection.
+    pub async fn get(&mut self, path: &str, until: Instant) -> Result<Answer, Fault> {
+        self.request(Method::GET, path, until).await
+    }
+
+    /// Asks for a change at `path`, without a body, and gives up at `until`.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn post(&mut self, path: &str, until: Instant) -> Result<Answer, Fault> {
+        self.request(Method::POST, path, until).await
+    }
+
+    async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        until: Instant,
+    ) -> Result<Answer, Fault> {
+        // Taken out, so that a request given up half-way leaves no connection with half an answer
+        // on it.
+        let kept = self.connection.take();
+        let answer = timeout_at(until, async {
+            let (sender, reused) = match kept.filter(|sender| !sender.is_closed()) {
+                Some(sender) => (sender, true),
+                None => (connect(&self.address).await?, false),
+            };
+            match self.exchange(sender, method.clone(), path).await {
+                // The server closed an idle connection just as we used it: that says nothing about
+                // its readiness.
+                Err(Fault::Broken(_)) if reused => {
+                    let sender = connect(&self.address).await?;
+                    self.exchange(sender, method, path).await
+                }
+                answer => answer,
+            }
+        });
+        let (answer, sender) = answer.await.unwrap_or(Err(Fault::Silent))?;
+        self.connection = Some(sender);
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        mut sender: SendRequest<Empty<Bytes>>,
+        method: Method,
+        path: &str,
+    ) -> Result<(Answer, SendRequest<Empty<Bytes>>), Fault> {
+        let mut request =
+            Request::builder().method(&method).uri(path).header(HOST, self.address.host_header());
+        if method == Method::POST {
+            request = request.header(CONTENT_LENGTH, 0);
+        }
+        let request =
+            request.body(Empty::new()).map_err(|error| Fault::Broken(error.to_string()))?;
+        sender.ready().await.map_err(|error| broken(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        Ok((read(response).await?, sender))
+    }
+}
+
+/// A socket of either kind. Behind a pointer, so that hyper is compiled for one type, not for two.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
+
+async fn connect(address: &Address) -> Result<SendRequest<Empty<Bytes>>, Fault> {
+    let socket: Box<dyn Socket> = match address {
+        Address::Unix(path) => {
+            Box::new(UnixStream::connect(path).await.map_err(|error| unconnected(&error))?)
+        }
+        Address::Tcp { .. } => Box::new(connect_tcp(address.socket_addresses()).await?),
+    };
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_LIMIT)
+        .handshake(TokioIo::new(socket))
+        .await
+        .map_err(|error| broken(&error))?;
+    // The connection's own end is seen by whoever uses the sender; it is gone with the runtime at
+    // the latest.
+    drop(tokio::spawn(connection));
+    Ok(sender)
+}
+
+/// Tries the addresses in order; the first one's refusal is what is told, unless a later one fails
+/// otherwise.
+async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
+    let mut fault = Fault::Refused;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Requests are one small segment: waiting for more to send would only delay them.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            // A pod without IPv6 has no ::1: nobody listens there either.
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {}
+            Err(error) => fault = unconnected(&error),
+        }
+    }
+    Err(fault)
+}
+
+async fn read(response: Response<Incoming>) -> Result<Answer, Fault> {
+    let status = response.status().as_u16();
+    let server = response.headers().get(SERVER).map(|name| server_name(name.as_bytes()));
+    let mut incoming = response.into_body();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        let data = frame.into_data().unwrap_or_default();
+        if body.len() + data.len() > BODY_LIMIT {
+            return Err(Fault::Broken(format!(
+                "the body is longer than {} MiB",
+                BODY_LIMIT / 1024 / 1024
+            )));
+        }
+        body.extend_from_slice(&data);
+    }
+    Ok(Answer { status, server, body })
+}
+
+fn unconnected(error: &std::io::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => Fault::Refused,
+        ErrorKind::TimedOut => Fault::Silent,
+        _ => Fault::Unreachable(error.to_string()),
+    }
+}
+
+/// hyper's words with the cause behind them.
+fn broken(error: &hyper::Error) -> Fault {
+    use std::error::Error as _;
+    Fault::Broken(
+        error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+    )
+}
