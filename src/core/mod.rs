@@ -12,5 +12,6 @@ pub mod findings;
 pub mod mesh;
 pub mod proxy;
 pub mod signal;
+pub mod sockets;
 pub mod stopping;
 pub mod waiting;

@@ -2,6 +2,7 @@
 //! addresses.
 
 pub mod addresses;
+pub mod connections;
 pub mod listener;
 pub mod listening;
 pub mod owners;

@@ -1,0 +1,14 @@
+//! A listening socket, whichever source told it.
+
+use std::net::SocketAddr;
+
+/// A listening socket of this network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its owner, as our user namespace sees it.
+    pub uid: u32,
+    /// Its inode, by which its process can be found.
+    pub inode: u64,
+}
