@@ -9,24 +9,18 @@ use tokio::time::{Instant, sleep_until};
 use super::pod;
 use super::runtime::{block_on, register_signals};
 use crate::config::Drain as Settings;
-use crate::core::answer::{Answer, Fault};
 use crate::core::duration::Spoken;
-use crate::core::endpoint::Endpoint;
 use crate::core::envoy::activity::Activity;
+use crate::core::envoy::clusters::Clusters;
 use crate::core::envoy::server_info::ServerInfo;
-use crate::core::envoy::{clusters, stats};
+use crate::core::envoy::state::State;
+use crate::core::envoy::stats::StatsPage;
+use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
-use crate::core::mesh::Expect;
 use crate::core::proxy::Proxy;
 use crate::core::stopping::drain::{self, Drain, Next, Plan, Reason, Seen, Source, Times};
-use crate::core::waiting::observation::{self, Observation};
-use crate::io::http::client::Client;
+use crate::io::admin::Admin;
 use crate::io::sockets::{listening, proc_net};
-
-/// Envoy goes on listening, tells its inbound clients to go elsewhere, and stays: the agent's own
-/// `/drain` would make a classic sidecar die at once (istio: `pkg/envoy/agent.go`). A second time
-/// does nothing.
-const DRAIN_LISTENERS: &str = "/drain_listeners?inboundonly&graceful&skip_exit";
 
 /// One request to the admin API.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -76,16 +70,18 @@ pub(super) async fn until_idle(
     began: Instant,
 ) -> Result<(), String> {
     let admin = proxy.admin.clone().ok_or("it has no admin API")?;
-    let mut client = Client::new(admin.address.clone());
-    let refusal = match begin(&mut client, &admin, began + times.max).await {
+    let mut client = Admin::new(&admin);
+    let refusal = match begin(&mut client, began + times.max).await {
         Ok(()) => None,
-        Err(Fault::Refused) => {
+        Err(Unread::Gone) => {
             tracing::info!("there is no proxy left to drain: nobody listens at {admin}");
             return Ok(());
         }
-        Err(fault) => {
-            tracing::warn!("{admin} cannot be told to drain: {fault}; new requests may still come");
-            Some(fault.to_string())
+        Err(unread) => {
+            tracing::warn!(
+                "{admin} cannot be told to drain: {unread}; new requests may still come"
+            );
+            Some(unread.to_string())
         }
     };
     let facts = match facts {
@@ -115,29 +111,18 @@ pub(super) async fn until_idle(
 }
 
 /// Tells the proxy to drain, unless it does already.
-async fn begin(client: &mut Client, admin: &Endpoint, over: Instant) -> Result<(), Fault> {
-    let until = || over.min(Instant::now() + TIMEOUT);
-    let ready = observation::decode(Expect::EnvoyReady, client.get("/ready", until()).await);
-    match ready {
-        Observation::NotReady { word, .. } if word == "DRAINING" => {
-            tracing::debug!("{admin} is draining already");
-            return Ok(());
+async fn begin(admin: &mut Admin, over: Instant) -> Result<(), Unread> {
+    match admin.state(over).await {
+        Ok(State::Draining) => {
+            tracing::debug!("the proxy is draining already");
+            Ok(())
         }
-        Observation::Failed(Fault::Refused) => return Err(Fault::Refused),
-        _ => {}
-    }
-    match client.post(DRAIN_LISTENERS, until()).await? {
-        Answer { status: 200, .. } => Ok(()),
-        Answer { status: 403, .. } => Err(Fault::Broken(
-            "403, add /drain_listeners to the admin API's allow_paths".to_owned(),
-        )),
-        Answer { status, .. } => {
-            Err(Fault::Broken(format!("{status}, which is not Envoy's answer")))
-        }
+        Err(Unread::Gone) => Err(Unread::Gone),
+        _ => admin.drain_listeners(over).await,
     }
 }
 
-async fn watch(proxy: &Proxy, client: &mut Client, plan: Plan, began: Instant) -> Reason {
+async fn watch(proxy: &Proxy, admin: &mut Admin, plan: Plan, began: Instant) -> Reason {
     let mut drain = Drain::new(plan);
     loop {
         match drain.next(began.elapsed()) {
@@ -145,7 +130,7 @@ async fn watch(proxy: &Proxy, client: &mut Client, plan: Plan, began: Instant) -
             Next::Rest(until) => sleep_until(began + until).await,
             Next::Look(source) => {
                 let before = began.elapsed();
-                let seen = look(proxy, client, source).await;
+                let seen = look(proxy, admin, source).await;
                 let now = began.elapsed();
                 tracing::debug!(?source, ?seen, "looked");
                 drain.on(now, now.saturating_sub(before), seen);
@@ -154,25 +139,21 @@ async fn watch(proxy: &Proxy, client: &mut Client, plan: Plan, began: Instant) -
     }
 }
 
-async fn look(proxy: &Proxy, client: &mut Client, source: Source) -> Seen {
-    let path = match source {
-        Source::Stats => stats::QUERY,
-        Source::Clusters => clusters::QUERY,
+async fn look(proxy: &Proxy, admin: &mut Admin, source: Source) -> Seen {
+    let until = Instant::now() + TIMEOUT;
+    let read = match source {
+        Source::Stats => {
+            let read = admin.read::<StatsPage>(until).await;
+            read.map(|stats| (stats.activity, stats.draining))
+        }
+        Source::Clusters => admin.read::<Clusters>(until).await.map(|activity| (activity, false)),
         Source::Sockets => return connections(proxy),
     };
-    let body = match client.get(path, Instant::now() + TIMEOUT).await {
-        Ok(answer) if answer.status == 200 => answer.body,
-        Err(Fault::Refused) => return Seen::Gone,
-        Ok(_) | Err(_) => return Seen::Unreadable,
-    };
-    let (activity, draining) = match source {
-        Source::Stats => {
-            let stats = stats::decode(&body);
-            (stats.activity, stats.draining)
-        }
-        _ => (clusters::decode(&body), false),
-    };
-    activity.map_or(Seen::Unreadable, |activity| Seen::Busy { activity, draining })
+    match read {
+        Ok((Some(activity), draining)) => Seen::Busy { activity, draining },
+        Err(Unread::Gone) => Seen::Gone,
+        Ok((None, _)) | Err(_) => Seen::Unreadable,
+    }
 }
 
 /// Connections to whatever listens in this pod and is not the proxy.

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::core::answer::{Answer, Fault};
-use crate::core::endpoint::{Address, Endpoint};
-use crate::core::envoy::inbound_clusters::{self, Inbound};
-use crate::core::envoy::server_info::ServerInfo;
+use crate::core::endpoint::Endpoint;
+use crate::core::envoy::inbound_clusters::{InboundClusters, InboundClustersPage};
+use crate::core::envoy::page::Page as _;
+use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
 use crate::core::findings::identity::proxy_uid;
 use crate::core::findings::listen::cases::Facts;
 use crate::core::findings::listen::forwarding::Forwarding;
 use crate::core::findings::listen::sockets::{Bound, Holder, Socket};
 use crate::core::mesh::{self, Detected, Mesh};
 use crate::core::proxy::Proxy;
-use crate::io::http::client::Client;
+use crate::io::admin::Admin;
 use crate::io::sockets::listener::Listener;
 use crate::io::sockets::{addresses, listening, owners, sock_diag};
 
@@ -204,13 +204,12 @@ impl Pod {
         let (mut clusters, mut node) = (None, ServerInfo::default());
         match proxy.admin.as_ref().filter(|_| speaks_istio) {
             Some(admin) => {
-                let mut client = Client::new(admin.address.clone());
-                clusters =
-                    self.inbound_clusters(&mut client, &admin.address, request_timeout).await;
+                let mut admin = Admin::new(admin);
+                clusters = self.inbound_clusters(&mut admin, request_timeout).await;
                 let needed = clusters.is_none();
                 let has_addresses = addresses::of_interfaces().is_ok_and(|found| !found.is_empty());
                 if asks.is_worth_it(!needed, has_addresses) {
-                    node = self.node(&mut client, &admin.address, request_timeout, needed).await;
+                    node = self.node(&mut admin, request_timeout, needed).await;
                 }
             }
             None if self.mesh == Mesh::Istio => {
@@ -236,19 +235,15 @@ impl Pod {
 
     async fn inbound_clusters(
         &mut self,
-        client: &mut Client,
-        admin: &Address,
+        admin: &mut Admin,
         timeout: Duration,
-    ) -> Option<Vec<Inbound>> {
-        let answer = client.get(inbound_clusters::QUERY, Instant::now() + timeout).await;
-        let why = match said(answer) {
-            Ok(body) => match inbound_clusters::decode(&body) {
-                Ok(clusters) => return Some(clusters),
-                Err(error) => error.to_string(),
-            },
-            Err(why) => why,
+    ) -> Option<InboundClusters> {
+        let why = match admin.read::<InboundClustersPage>(Instant::now() + timeout).await {
+            Ok(clusters) if !clusters.is_empty() => return Some(clusters),
+            Ok(_) => "the proxy has none yet".to_owned(),
+            Err(unread) => unread.to_string(),
         };
-        let url = Endpoint { address: admin.clone(), path: "/config_dump".to_owned() };
+        let url = admin.url::<InboundClustersPage>();
         self.not_seen.push(format!(
             "the proxy's inbound clusters: {url}: {why}; which ports Services name is not known"
         ));
@@ -256,23 +251,15 @@ impl Pod {
     }
 
     /// What cannot be read is only worth a word where something was to rest on it.
-    async fn node(
-        &mut self,
-        client: &mut Client,
-        admin: &Address,
-        timeout: Duration,
-        needed: bool,
-    ) -> ServerInfo {
-        match said(client.get("/server_info", Instant::now() + timeout).await) {
-            Ok(body) => ServerInfo::read(&body).unwrap_or_default(),
-            Err(why) => {
-                if needed {
-                    let url = Endpoint { address: admin.clone(), path: "/server_info".to_owned() };
-                    self.not_seen.push(format!("the mesh's version: {url}: {why}"));
-                }
-                ServerInfo::default()
+    async fn node(&mut self, admin: &mut Admin, timeout: Duration, needed: bool) -> ServerInfo {
+        let read = admin.read::<ServerInfoPage>(Instant::now() + timeout).await;
+        read.unwrap_or_else(|unread| {
+            if needed {
+                let url = admin.url::<ServerInfoPage>();
+                self.not_seen.push(format!("the mesh's version: {url}: {unread}"));
             }
-        }
+            ServerInfo::default()
+        })
     }
 
     /// Where the proxy did not tell the pod's addresses, the interfaces do.
@@ -295,39 +282,19 @@ impl Pod {
     }
 }
 
-fn said(answer: Result<Answer, Fault>) -> Result<Vec<u8>, String> {
-    match answer {
-        Ok(answer) if answer.status == 200 => Ok(answer.body),
-        Ok(answer) if answer.status == 403 => {
-            Err("403, this path is locked (allow_paths?)".to_owned())
-        }
-        Ok(answer) => Err(format!("status {}", answer.status)),
-        Err(fault) => Err(fault.to_string()),
-    }
-}
-
-/// How long the proxy may take: the answer is over 100 KB under Istio.
-const SERVER_INFO_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Reads `/server_info`; `None`, and a word in the log, where that fails.
 pub(super) async fn read_server_info(admin: &Endpoint) -> Option<ServerInfo> {
-    let url = admin.at("/server_info");
-    let answer =
-        Client::new(url.address.clone()).get(&url.path, Instant::now() + SERVER_INFO_TIMEOUT).await;
-    let read = match answer {
-        Ok(answer) if answer.status == 200 => ServerInfo::read(&answer.body),
-        Ok(answer) => Err(answer.status.to_string()),
-        Err(fault) => Err(fault.to_string()),
-    };
-    match read {
+    let mut admin = Admin::new(admin);
+    match admin.read::<ServerInfoPage>(Instant::now() + ServerInfoPage::WITHIN).await {
         Ok(facts) => {
             let envoy = facts.envoy_version.as_deref().unwrap_or("unknown");
             let istio = facts.istio_version.as_deref().unwrap_or("none");
             tracing::debug!(envoy, istio, native = facts.is_native(), lifetime = ?facts.lifetime(), "proxy facts");
             Some(facts)
         }
-        Err(why) => {
-            tracing::debug!("{url} says nothing about the proxy: {why}");
+        Err(unread) => {
+            let url = admin.url::<ServerInfoPage>();
+            tracing::debug!("{url} says nothing about the proxy: {unread}");
             None
         }
     }

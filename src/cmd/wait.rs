@@ -7,10 +7,12 @@ use tokio::select;
 
 use super::runtime::{block_on, register_signals};
 use crate::config::Wait;
-use crate::core::answer::{Answer, Fault};
 use crate::core::duration::Spoken;
 use crate::core::endpoint::Endpoint;
-use crate::core::envoy::init_dump;
+use crate::core::envoy::init_dump::InitDump;
+use crate::core::envoy::page::Page;
+use crate::core::envoy::server_info::ServerInfoPage;
+use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::Expect;
 use crate::core::mesh::{self, Detected, Mesh};
@@ -21,7 +23,7 @@ use crate::core::waiting::observation::{self, Observation};
 use crate::core::waiting::pacing::{Distance, Reminders, Verdict, pause};
 use crate::core::waiting::readiness::{Next, Readiness};
 use crate::core::waiting::targets::{Shape, Target, endpoint_of};
-use crate::io::http::client::Client;
+use crate::io::admin::Admin;
 use crate::io::http::poller::Poller;
 use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::listener::Listener;
@@ -29,9 +31,6 @@ use crate::io::sockets::listening;
 
 /// How often a guess that no answer has confirmed yet is held against the listening ports again.
 const SECOND_GUESS: Duration = Duration::from_secs(1);
-
-/// How long Envoy may take to say what it waits for, once the wait has failed.
-const INIT_DUMP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// `meshim wait`: 0 when the proxy is ready or there is none to wait for, 1 when it is not in time.
 ///
@@ -336,7 +335,8 @@ impl Clients {
         let (endpoint, expect) = endpoint_of(proxy, target);
         let poller = match (target, &mut self.cheap) {
             _ if expect == Expect::ServerInfo => {
-                return Ok(observation::decode(expect, read(endpoint, until, stop)?));
+                let read = read::<ServerInfoPage>(endpoint, until, stop)?;
+                return Ok(observation::of_server_info(read));
             }
             (Target::Cheap, Some(cheap)) => cheap,
             (Target::Cheap, None) => &mut self.ready[0],
@@ -347,26 +347,25 @@ impl Clients {
 }
 
 /// Reads a page that is too long for a look.
-fn read(
-    endpoint: &Endpoint,
+fn read<P: Page>(
+    admin: &Endpoint,
     until: Instant,
     stop: &mut StopSignals,
-) -> Result<Result<Answer, Fault>, Signal> {
-    let mut client = Client::new(endpoint.address.clone());
+) -> Result<Result<P::Content, Unread>, Signal> {
+    let mut admin = Admin::new(admin);
     let read = block_on(async {
         Ok(select! {
             biased;
             signal = stop.next() => Err(signal),
-            answer = client.get(&endpoint.path, until.into()) => Ok(answer),
+            page = admin.read::<P>(until.into()) => Ok(page),
         })
     });
-    read.unwrap_or_else(|failure| Ok(Err(Fault::Unreachable(failure.sentence))))
+    read.unwrap_or_else(|failure| Ok(Err(Unread::Unreachable(failure.sentence))))
 }
 
 /// What Envoy's init manager waits for, where there is an Envoy to ask.
 fn unready_targets(proxy: &Proxy, stop: &mut StopSignals) -> Result<Vec<String>, Signal> {
     let Some(admin) = &proxy.admin else { return Ok(Vec::new()) };
-    let answer = read(&admin.at("/init_dump"), Instant::now() + INIT_DUMP_TIMEOUT, stop)?;
-    let answer = answer.ok().filter(|answer| answer.status == 200);
-    Ok(answer.map_or_else(Vec::new, |answer| init_dump::unready_targets(&answer.body)))
+    let read = read::<InitDump>(admin, Instant::now() + InitDump::WITHIN, stop)?;
+    Ok(read.unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! The world: sockets, processes, signals, `/proc`, files. Each module owns one part of it and
 //! decides nothing.
 
+pub mod admin;
 pub mod command;
 pub mod files;
 pub mod http;

@@ -4,14 +4,13 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Asks for `inbound|8080||` and `InboundPassthroughCluster` and nothing else of what may be a
-/// whole mesh's clusters. `name_regex` is matched in full (envoy: `admin.rst`); a version without
-/// it sends them all.
-pub const QUERY: &str = "/config_dump?resource=dynamic_active_clusters\
-                         &mask=cluster.name,cluster.type,cluster.load_assignment&name_regex=.nbound.*";
+use crate::core::envoy::page::{self, Page, or_default};
+use crate::core::envoy::picker::{EACH, Path, Picker};
+use crate::core::envoy::unread::Unread;
 
 /// Where the proxy hands the traffic of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,66 +57,102 @@ impl Inbound {
     }
 }
 
-/// Why the inbound clusters are not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotClusters {
-    /// Some other JSON, or none.
-    #[error("the answer is no config_dump: {0}")]
-    Unreadable(String),
-    /// Istio always sends at least the passthrough cluster.
-    #[error("the proxy has no inbound clusters yet")]
-    NotYet,
+/// The inbound side of one proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InboundClusters {
+    /// The ports that are named, each with each target once.
+    pub named: Vec<Inbound>,
+    /// Where the traffic of every other port goes: Istio's passthrough cluster. `None` where there
+    /// is none.
+    pub passthrough: Option<Target>,
 }
 
-#[derive(Deserialize)]
-struct Dump {
-    #[serde(default)]
-    configs: Vec<Entry>,
+impl InboundClusters {
+    /// Has the proxy any inbound side? Istio's always sends the passthrough cluster, unless it does
+    /// not intercept inbound traffic at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.passthrough.is_none()
+    }
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    cluster: Option<Cluster>,
+const WANTED: &[Path] = &[&["configs", EACH, "cluster"]];
+
+/// What an inbound cluster takes, which has one endpoint. An outbound one, which comes only where
+/// Envoy does not know `name_regex`, may have thousands and is passed over.
+const MOST_CLUSTER: usize = 64 * 1024;
+
+/// Reads `inbound|8080||` and `InboundPassthroughCluster` and nothing else of what may be a whole
+/// mesh's clusters.
+#[derive(Debug)]
+pub struct InboundClustersPage {
+    picker: Picker,
+    found: InboundClusters,
 }
+
+impl Page for InboundClustersPage {
+    type Content = InboundClusters;
+    /// `name_regex` is matched in full (envoy: `admin.rst`); a version without it sends all clusters.
+    const QUERY: &'static str = "/config_dump?resource=dynamic_active_clusters\
+                                 &mask=cluster.name,cluster.type,cluster.load_assignment\
+                                 &name_regex=.nbound.*";
+    const MOST_BYTES: usize = 64 * 1024 * 1024;
+    const WITHIN: Duration = Duration::from_secs(2);
+
+    fn begin() -> Self {
+        Self { picker: Picker::new(WANTED, MOST_CLUSTER), found: InboundClusters::default() }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
+        let found = &mut self.found;
+        self.picker.feed(bytes, &mut |_, part| {
+            if let Some(cluster) = page::read::<Cluster>(part) {
+                found.learn(&cluster);
+            }
+        })
+    }
+
+    fn end(self) -> Result<InboundClusters, Unread> {
+        self.picker.finish().map(|()| self.found)
+    }
+}
+
+impl InboundClusters {
+    fn learn(&mut self, cluster: &Cluster) {
+        if cluster.name.starts_with(PASSTHROUGH) && cluster.is_original_destination() {
+            self.passthrough = Some(Target::Pod);
+        }
+        if let Some(inbound) = read(cluster)
+            && !self.named.contains(&inbound)
+        {
+            self.named.push(inbound);
+        }
+    }
+}
+
+/// Istio's cluster for the ports that nobody names; older versions have one for each family.
+const PASSTHROUGH: &str = "InboundPassthroughCluster";
 
 #[derive(Deserialize)]
 struct Cluster {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     name: String,
     /// Left out where it is the default, `STATIC`.
     r#type: Option<String>,
     load_assignment: Option<serde_json::Value>,
 }
 
-/// The inbound clusters in the answer to [`QUERY`], by port, each port once.
-///
-/// # Errors
-/// [`NotClusters`]: no such answer, or one from before the first configuration.
-pub fn decode(body: &[u8]) -> Result<Vec<Inbound>, NotClusters> {
-    let dump: Dump =
-        serde_json::from_slice(body).map_err(|error| NotClusters::Unreadable(error.to_string()))?;
-    let clusters: Vec<Cluster> =
-        dump.configs.into_iter().filter_map(|entry| entry.cluster).collect();
-    if !clusters
-        .iter()
-        .any(|cluster| cluster.name.starts_with("inbound|") || cluster.name.starts_with("Inbound"))
-    {
-        return Err(NotClusters::NotYet);
+impl Cluster {
+    fn is_original_destination(&self) -> bool {
+        self.r#type.as_deref() == Some("ORIGINAL_DST")
     }
-    let mut found: Vec<Inbound> = Vec::new();
-    for inbound in clusters.iter().filter_map(read) {
-        if !found.contains(&inbound) {
-            found.push(inbound);
-        }
-    }
-    Ok(found)
 }
 
 /// `inbound|8080||`; before Istio 1.8.1 `inbound|80|http|host`, whose endpoint tells the
 /// application's port.
 fn read(cluster: &Cluster) -> Option<Inbound> {
     let port: u16 = cluster.name.strip_prefix("inbound|")?.split('|').next()?.parse().ok()?;
-    if cluster.r#type.as_deref() == Some("ORIGINAL_DST") {
+    if cluster.is_original_destination() {
         return Some(Inbound { port, target: Target::Pod });
     }
     let address = cluster
@@ -139,6 +174,11 @@ fn read(cluster: &Cluster) -> Option<Inbound> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::envoy::page::whole;
+
+    fn decode(body: &[u8]) -> InboundClusters {
+        whole::<InboundClustersPage>(body).unwrap()
+    }
 
     fn dump(clusters: &[&str]) -> Vec<u8> {
         let entries: Vec<String> = clusters
@@ -174,7 +214,9 @@ mod tests {
             Inbound { port: 80, target: fixed },
             Inbound { port: 7000, target: Target::Other("unix:/run/app.sock".to_owned()) },
         ];
-        assert_eq!(decode(&body), Ok(expected.to_vec()));
+        let found = decode(&body);
+        assert_eq!(found.named, expected);
+        assert_eq!(found.passthrough, Some(Target::Pod));
         assert_eq!(
             expected.map(|inbound| inbound.receiver()),
             [Some(8080), Some(9000), Some(9000), None]
@@ -183,23 +225,14 @@ mod tests {
 
     #[test]
     fn a_proxy_without_its_first_configuration_is_not_one_without_services() {
-        assert_eq!(decode(b"{}"), Err(NotClusters::NotYet));
-        assert_eq!(
-            decode(&dump(&[r#"{"name":"outbound|80||web.demo"}"#])),
-            Err(NotClusters::NotYet)
-        );
-        assert_eq!(
-            decode(&dump(&[r#"{"name":"InboundPassthroughClusterIpv4","type":"ORIGINAL_DST"}"#])),
-            Ok(vec![])
-        );
-        for body in
-            [&b""[..], b"[7]", b"<html>", br#"{"configs":7}"#, br#"{"configs":[{"cluster":"x"}]}"#]
-        {
-            assert!(
-                matches!(decode(body), Err(NotClusters::Unreadable(_))),
-                "{}",
-                String::from_utf8_lossy(body)
-            );
+        assert!(decode(b"{}").is_empty());
+        assert!(decode(&dump(&[r#"{"name":"outbound|80||web.demo"}"#])).is_empty());
+        let passthrough =
+            decode(&dump(&[r#"{"name":"InboundPassthroughClusterIpv4","type":"ORIGINAL_DST"}"#]));
+        assert_eq!((passthrough.named.len(), passthrough.passthrough), (0, Some(Target::Pod)));
+        for body in [&b""[..], b"[7]", b"<html>", br#"{"configs":"#] {
+            let read = whole::<InboundClustersPage>(body);
+            assert!(matches!(read, Err(Unread::Garbage(_))), "{}", String::from_utf8_lossy(body));
         }
     }
 
@@ -214,9 +247,13 @@ mod tests {
             ),
             r#"{"name":"inbound|1||","type":"STATIC"}"#.to_owned(),
             r#"{"name":"inbound|65536||","type":"ORIGINAL_DST"}"#.to_owned(),
+            "null".to_owned(),
+            r#"{"name":null,"type":null,"load_assignment":null}"#.to_owned(),
+            r#"{"name":7}"#.to_owned(),
+            format!(r#"{{"name":"inbound|1||","x":"{}"}}"#, "x".repeat(MOST_CLUSTER)),
         ];
         for cluster in table {
-            assert_eq!(decode(&dump(&[&cluster])), Ok(vec![]), "{cluster}");
+            assert!(decode(&dump(&[&cluster])).is_empty(), "{cluster}");
         }
     }
 }

@@ -9,6 +9,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::core::envoy::page::{self, Page, or_default};
+use crate::core::envoy::picker::{Path, Picker};
+use crate::core::envoy::state::State;
+use crate::core::envoy::unread::Unread;
+
 /// istio: `mesh/v1alpha1/config.proto`, `terminationDrainDuration`.
 const DEFAULT_TERMINATION_DRAIN: Duration = Duration::from_secs(5);
 
@@ -18,13 +23,15 @@ const SIDECAR: &str = "istio-proxy";
 /// What we know of the proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerInfo {
+    /// How far it is; every Envoy says so.
+    pub state: Option<State>,
     /// Envoy's version, as `1.32.2-dev`.
     pub envoy_version: Option<String>,
     /// Istio's version, where it is Istio's.
     pub istio_version: Option<String>,
     /// A native sidecar (KEP-753): `None` where the proxy does not say.
     pub native: Option<bool>,
-    /// How long an Istio proxy lives after its SIGTERM.
+    /// How long an Istio proxy lives after its SIGTERM, where it says so.
     pub termination_drain: Option<Duration>,
     /// The Istio proxy waits until it has no connections.
     pub exits_on_zero: bool,
@@ -51,38 +58,6 @@ pub enum Lifetime {
 }
 
 impl ServerInfo {
-    /// Reads `/server_info`; unknown and huge parts (`node.extensions`, over 100 KB) are skipped,
-    /// not kept.
-    ///
-    /// # Errors
-    /// The body is no JSON object as Envoy's.
-    pub fn read(body: &[u8]) -> Result<Self, String> {
-        let info: Page = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let metadata = info.node.metadata;
-        let is_istio = metadata.istio_version.is_some();
-        let configured =
-            metadata.proxy_config.termination_drain_duration.as_deref().and_then(parse_duration);
-        let ips = metadata.instance_ips.unwrap_or_default();
-        Ok(Self {
-            envoy_version: info
-                .version
-                .split('/')
-                .nth(1)
-                .filter(|version| is_plain(version))
-                .map(str::to_owned),
-            native: metadata.annotations.status.as_deref().and_then(is_native),
-            termination_drain: is_istio.then(|| configured.unwrap_or(DEFAULT_TERMINATION_DRAIN)),
-            exits_on_zero: metadata.exit_on_zero.is_some_and(|value| value == "true"),
-            drain_time: info.command_line_options.drain_time.as_deref().and_then(parse_duration),
-            drains_gradually: info
-                .command_line_options
-                .drain_strategy
-                .is_some_and(|name| name == "Gradual"),
-            instance_ips: ips.split(',').filter_map(|ip| ip.trim().parse().ok()).collect(),
-            istio_version: metadata.istio_version.filter(|version| is_plain(version)),
-        })
-    }
-
     /// How long the proxy lives beside an application that is asked to stop at the same moment.
     #[must_use]
     pub const fn lifetime(&self) -> Lifetime {
@@ -101,17 +76,115 @@ impl ServerInfo {
     }
 }
 
+const WANTED: &[Path] = &[
+    &["version"],
+    &["state"],
+    &["command_line_options", "drain_time"],
+    &["command_line_options", "drain_strategy"],
+    &["node", "metadata", "ISTIO_VERSION"],
+    &["node", "metadata", "INSTANCE_IPS"],
+    &["node", "metadata", "EXIT_ON_ZERO_ACTIVE_CONNECTIONS"],
+    &["node", "metadata", "PROXY_CONFIG", "terminationDrainDuration"],
+    &["node", "metadata", "ANNOTATIONS", "sidecar.istio.io/status"],
+];
+
+/// Longer than any part that is wanted.
+const MOST_PART: usize = 16 * 1024;
+
+/// Reads `/server_info`. Its parts are picked one by one: what is `null` or of another type loses
+/// nothing but itself, and `node.extensions`, over 100 KB, is never held.
+#[derive(Debug)]
+pub struct ServerInfoPage {
+    picker: Picker,
+    info: ServerInfo,
+    is_istio: bool,
+}
+
+impl Page for ServerInfoPage {
+    type Content = ServerInfo;
+    const QUERY: &'static str = "/server_info";
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
+    const WITHIN: Duration = Duration::from_secs(2);
+
+    fn begin() -> Self {
+        Self {
+            picker: Picker::new(WANTED, MOST_PART),
+            info: ServerInfo::default(),
+            is_istio: false,
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
+        let Self { picker, info, is_istio } = self;
+        picker.feed(bytes, &mut |path, part| {
+            *is_istio |= path.last() == Some(&"ISTIO_VERSION") && part != Some(b"null");
+            info.learn(path, part);
+        })
+    }
+
+    fn end(mut self) -> Result<ServerInfo, Unread> {
+        self.picker.finish()?;
+        if self.info.state.is_none() {
+            return Err(Unread::Garbage("it is not Envoy's server_info".to_owned()));
+        }
+        if self.is_istio {
+            self.info.termination_drain.get_or_insert(DEFAULT_TERMINATION_DRAIN);
+        } else {
+            self.info.termination_drain = None;
+        }
+        Ok(self.info)
+    }
+}
+
+impl ServerInfo {
+    fn learn(&mut self, path: Path, part: Option<&[u8]>) {
+        let text = || page::read::<String>(part);
+        match path {
+            ["version"] => {
+                let version = text();
+                let version = version.as_deref().and_then(|version| version.split('/').nth(1));
+                self.envoy_version = version.filter(|version| is_plain(version)).map(str::to_owned);
+            }
+            ["state"] => self.state = text().map(|state| State::of(state.as_bytes())),
+            [.., "drain_time"] => self.drain_time = text().and_then(|text| parse_duration(&text)),
+            [.., "drain_strategy"] => {
+                self.drains_gradually = text().is_some_and(|name| name == "Gradual");
+            }
+            [.., "ISTIO_VERSION"] => {
+                self.istio_version = text().filter(|version| is_plain(version));
+            }
+            [.., "INSTANCE_IPS"] => {
+                let ips = text().unwrap_or_default();
+                self.instance_ips =
+                    ips.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
+            }
+            [.., "EXIT_ON_ZERO_ACTIVE_CONNECTIONS"] => {
+                self.exits_on_zero = text().is_some_and(|value| value == "true");
+            }
+            [.., "terminationDrainDuration"] => {
+                self.termination_drain = text().and_then(|text| parse_duration(&text));
+            }
+            [.., "sidecar.istio.io/status"] => {
+                self.native = text().and_then(|status| is_native(&status));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// `sidecar.istio.io/status`: a native sidecar stands among the init containers (istio:
 /// `webhook.go`).
 fn is_native(status: &str) -> Option<bool> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Status {
-        init_containers: Option<Vec<String>>,
-        containers: Option<Vec<String>>,
+        #[serde(default, deserialize_with = "or_default")]
+        init_containers: Vec<String>,
+        #[serde(default, deserialize_with = "or_default")]
+        containers: Vec<String>,
     }
     let status: Status = serde_json::from_str(status).ok()?;
-    let has = |names: &Option<Vec<String>>| names.iter().flatten().any(|name| name == SIDECAR);
+    let has = |names: &[String]| names.iter().any(|name| name == SIDECAR);
     match (has(&status.init_containers), has(&status.containers)) {
         (true, _) => Some(true),
         (false, true) => Some(false),
@@ -136,58 +209,12 @@ fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::new(seconds.parse().ok()?, nanoseconds))
 }
 
-#[derive(Deserialize)]
-struct Page {
-    version: String,
-    #[serde(default)]
-    command_line_options: Options,
-    #[serde(default)]
-    node: Node,
-}
-
-#[derive(Default, Deserialize)]
-struct Options {
-    drain_time: Option<String>,
-    drain_strategy: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Node {
-    #[serde(default)]
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-struct Metadata {
-    #[serde(rename = "ISTIO_VERSION")]
-    istio_version: Option<String>,
-    #[serde(rename = "INSTANCE_IPS")]
-    instance_ips: Option<String>,
-    #[serde(rename = "EXIT_ON_ZERO_ACTIVE_CONNECTIONS")]
-    exit_on_zero: Option<String>,
-    #[serde(rename = "PROXY_CONFIG", default)]
-    proxy_config: ProxyConfig,
-    #[serde(rename = "ANNOTATIONS", default)]
-    annotations: Annotations,
-}
-
-#[derive(Default, Deserialize)]
-struct ProxyConfig {
-    #[serde(rename = "terminationDrainDuration")]
-    termination_drain_duration: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Annotations {
-    #[serde(rename = "sidecar.istio.io/status")]
-    status: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::core::envoy::page::whole;
 
     const NATIVE: &str = r#"{"initContainers":["istio-init","istio-proxy"],"containers":null}"#;
     const CLASSIC: &str =
@@ -204,7 +231,7 @@ mod tests {
             "command_line_options": { "drain_time": "45s", "drain_strategy": "Immediate", "concurrency": 2 },
             "node": { "id": "x", "metadata": all, "extensions": [{ "name": "a", "type_urls": [] }] },
         });
-        ServerInfo::read(info.to_string().as_bytes()).unwrap()
+        whole::<ServerInfoPage>(info.to_string().as_bytes()).unwrap()
     }
 
     #[test]
@@ -252,18 +279,40 @@ mod tests {
     fn a_plain_envoy_says_less() {
         let info = json!({
             "version": "0123/1.40.0/Clean/RELEASE/BoringSSL",
+            "state": "PRE_INITIALIZING",
             "command_line_options": { "drain_time": "600s", "drain_strategy": "Gradual" },
             "node": { "id": "x", "metadata": {} },
         });
-        let facts = ServerInfo::read(info.to_string().as_bytes()).unwrap();
+        let facts = whole::<ServerInfoPage>(info.to_string().as_bytes()).unwrap();
         assert_eq!((facts.lifetime(), facts.native), (Lifetime::Unknown, None));
         assert!(facts.drains_gradually);
+        assert_eq!(facts.state, Some(State::PreInitializing));
+    }
+
+    #[test]
+    fn one_null_or_one_wrong_type_loses_nothing_but_itself() {
+        let whole_info = istio(&json!({ "ANNOTATIONS": { "sidecar.istio.io/status": NATIVE } }));
+        assert_eq!((whole_info.native, whole_info.instance_ips.len()), (Some(true), 2));
+        for nothing in [json!(null), json!(7), json!([]), json!({ "a": null })] {
+            let info = json!({
+                "version": nothing, "state": "LIVE", "command_line_options": nothing,
+                "node": { "metadata": {
+                    "ISTIO_VERSION": "1.24.0", "INSTANCE_IPS": "10.1.2.3", "PROXY_CONFIG": nothing,
+                    "EXIT_ON_ZERO_ACTIVE_CONNECTIONS": nothing,
+                    "ANNOTATIONS": { "sidecar.istio.io/status": nothing, "a": nothing },
+                } },
+            });
+            let facts = whole::<ServerInfoPage>(info.to_string().as_bytes()).unwrap();
+            assert_eq!(facts.istio_version.as_deref(), Some("1.24.0"), "{nothing}");
+            assert_eq!(facts.instance_ips.len(), 1, "{nothing}");
+            assert_eq!(facts.lifetime(), Lifetime::Fixed(Duration::from_secs(5)), "{nothing}");
+        }
     }
 
     #[test]
     fn what_is_no_server_info_is_refused() {
-        for body in ["", "LIVE", "[]", "{}", r#"{"version":7}"#] {
-            assert!(ServerInfo::read(body.as_bytes()).is_err(), "{body}");
+        for body in ["", "LIVE", "[]", "{}", r#"{"version":7}"#, r#"{"state":null}"#] {
+            assert!(whole::<ServerInfoPage>(body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -2,15 +2,11 @@
 //!
 //! Owns which counters are inbound requests and which are not; must never ask anybody.
 
-use crate::core::envoy::activity::Activity;
+use std::time::Duration;
 
-/// The stats that [`decode`] reads, as a request for the admin API: `filter` is a regular
-/// expression.
-///
-/// Istio hides all but `server.state` unless told otherwise (`pkg/bootstrap/config.go`,
-/// `stats_matcher`).
-pub const QUERY: &str =
-    "/stats?filter=%5Eserver%5C.state%24%7C%5C.downstream_(rq%7Ccx)_(active%7Ctotal)%24";
+use crate::core::envoy::activity::Activity;
+use crate::core::envoy::page::Page;
+use crate::core::envoy::unread::Unread;
 
 /// Envoy's `server.state` while its health check fails (envoy: `server/utils.cc`).
 const DRAINING: u64 = 1;
@@ -32,23 +28,76 @@ pub struct Stats {
 }
 
 /// Reads the text form of `/stats`: `http.ingress.downstream_rq_active: 3`, one a line.
-#[must_use]
-pub fn decode(body: &[u8]) -> Stats {
-    let text = String::from_utf8_lossy(body);
-    let values = text.lines().filter_map(|line| {
-        let (name, value) = line.rsplit_once(": ")?;
-        Some((name, value.trim().parse::<u64>().ok()?))
-    });
-    let (mut draining, mut counters) = (false, Vec::new());
-    for (name, value) in values {
-        if name == "server.state" {
-            draining = value == DRAINING;
-        } else if let Some((owner, counter)) = name.rsplit_once(".downstream_") {
-            counters.push((owner.trim_end_matches(';'), counter, value));
-        }
+///
+/// Istio hides all but `server.state` unless told otherwise (`pkg/bootstrap/config.go`,
+/// `stats_matcher`).
+#[derive(Debug, Default)]
+pub struct StatsPage {
+    /// The line that is not complete yet.
+    line: Vec<u8>,
+    draining: bool,
+    counters: Vec<(String, u64)>,
+}
+
+/// Longer than any line of [`StatsPage::QUERY`]'s answer; what is longer is passed over.
+const MOST_LINE: usize = 1024;
+
+impl Page for StatsPage {
+    type Content = Stats;
+    /// `filter` is a regular expression.
+    const QUERY: &'static str =
+        "/stats?filter=%5Eserver%5C.state%24%7C%5C.downstream_(rq%7Ccx)_(active%7Ctotal)%24";
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
+    const WITHIN: Duration = Duration::from_secs(1);
+
+    fn begin() -> Self {
+        Self::default()
     }
-    let (requests, connections) = (Counters::requests(&counters), Counters::connections(&counters));
-    Stats { activity: requests.or(connections), draining }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
+        for byte in bytes {
+            match byte {
+                b'\n' => self.end_line(),
+                byte if self.line.len() < MOST_LINE => self.line.push(*byte),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Stats, Unread> {
+        self.end_line();
+        let counters = self.counters.iter().filter_map(|(name, value)| {
+            let (owner, counter) = name.rsplit_once(".downstream_")?;
+            Some((owner.trim_end_matches(';'), counter, *value))
+        });
+        let counters: Vec<Counter<'_>> = counters.collect();
+        let (requests, connections) =
+            (Counters::requests(&counters), Counters::connections(&counters));
+        Ok(Stats { activity: requests.or(connections), draining: self.draining })
+    }
+}
+
+impl StatsPage {
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        let read = line.rsplit_once(": ").and_then(|(name, value)| {
+            let value = value.trim().parse::<u64>().ok()?;
+            Some((name.to_owned(), value))
+        });
+        match read {
+            Some((name, value)) if name == "server.state" => self.draining = value == DRAINING,
+            Some((name, value)) if is_counted(&name) => self.counters.push((name, value)),
+            _ => {}
+        }
+        self.line.clear();
+    }
+}
+
+/// May this counter be one of the inbound side's? What is not is not kept: a proxy may have thousands.
+fn is_counted(name: &str) -> bool {
+    let is_part = name.contains(".worker_") || name.starts_with("http.outbound");
+    !is_part && (name.starts_with("http.") || name.starts_with("listener."))
 }
 
 /// What stands before `.downstream_`, what behind it, and the value.
@@ -107,9 +156,10 @@ fn sum<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::envoy::page::whole;
 
     fn stats(lines: &[&str]) -> Stats {
-        decode(lines.join("\n").as_bytes())
+        whole::<StatsPage>(lines.join("\n").as_bytes()).unwrap()
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what it is compared with is an Option")]

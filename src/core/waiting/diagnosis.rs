@@ -4,6 +4,7 @@
 
 use crate::core::answer::Fault;
 use crate::core::endpoint::{Address, Endpoint};
+use crate::core::envoy::state::State;
 use crate::core::mesh::Mesh;
 use crate::core::waiting::observation::Observation;
 
@@ -31,8 +32,8 @@ pub struct Hints {
 #[expect(clippy::too_many_lines, reason = "one table of sentences, one row a cause")]
 #[must_use]
 pub fn advice(mesh: Mesh, seen: &[Seen<'_>], hints: &Hints) -> String {
-    let word = seen.iter().find_map(|(_, seen)| match seen {
-        Observation::NotReady { word, .. } if !word.is_empty() => Some(word.as_str()),
+    let state = seen.iter().find_map(|(_, seen)| match seen {
+        Observation::NotReady { state, .. } if !state.is_silent() => Some(state),
         _ => None,
     });
     let foreign = seen.iter().find(|(_, seen)| matches!(seen, Observation::Foreign { .. }));
@@ -60,7 +61,7 @@ pub fn advice(mesh: Mesh, seen: &[Seen<'_>], hints: &Hints) -> String {
             "Envoy is LIVE but the authority says no: was the configuration from {plane} rejected?"
         );
     }
-    if let Some(word) = word.filter(|word| ["PRE_INITIALIZING", "INITIALIZING"].contains(word)) {
+    if let Some(state @ (State::PreInitializing | State::Initializing)) = state {
         let unready = &hints.unready;
         let targets = if unready.is_empty() {
             "its first configuration".to_owned()
@@ -69,10 +70,10 @@ pub fn advice(mesh: Mesh, seen: &[Seen<'_>], hints: &Hints) -> String {
         };
         let plane = control_plane(mesh);
         return format!(
-            "Envoy is {word} and waits for {targets}: is {plane} reachable from this pod?"
+            "Envoy is {state} and waits for {targets}: is {plane} reachable from this pod?"
         );
     }
-    if word == Some("DRAINING") {
+    if state == Some(&State::Draining) {
         return "the proxy is draining: is this pod being ended, or did somebody POST \
                 /healthcheck/fail?"
             .to_owned();
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn not_ready(word: &str) -> Observation {
-        Observation::NotReady { status: 503, word: word.to_owned() }
+        Observation::NotReady { status: 503, state: State::of(word.as_bytes()) }
     }
 
     const ADMIN: &str = "http://127.0.0.1:15000/ready";

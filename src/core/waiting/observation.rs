@@ -4,9 +4,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
-use crate::core::answer::{Answer, Fault, printable};
+use crate::core::answer::{Answer, Fault};
+use crate::core::envoy::server_info::ServerInfo;
+use crate::core::envoy::state::State;
+use crate::core::envoy::unread::Unread;
 use crate::core::mesh::Expect;
 
 /// What one look saw.
@@ -18,9 +19,8 @@ pub enum Observation {
     NotReady {
         /// Mostly 503.
         status: u16,
-        /// The first line of the body: `PRE_INITIALIZING`, `INITIALIZING`, `DRAINING`; may be
-        /// empty.
-        word: String,
+        /// The first line of the body.
+        state: State,
     },
     /// 403: alive, but this path is not allowed (Envoy 1.37 or later with `allow_paths`).
     Locked,
@@ -60,9 +60,9 @@ impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready => f.write_str("ready"),
-            Self::NotReady { status, word } if word.is_empty() => write!(f, "{status}"),
-            Self::NotReady { status, word } => write!(f, "{status} {word}"),
-            Self::Locked => f.write_str("403, this path is locked (allow_paths?)"),
+            Self::NotReady { status, state } if state.is_silent() => write!(f, "{status}"),
+            Self::NotReady { status, state } => write!(f, "{status} {state}"),
+            Self::Locked => Unread::Locked.fmt(f),
             Self::Foreign { status, server: Some(server) } => {
                 write!(f, "{status} from a server that calls itself `{server}`")
             }
@@ -74,45 +74,45 @@ impl fmt::Display for Observation {
     }
 }
 
-/// What `answer` says about readiness, given what the endpoint should say.
+/// What `answer` says about readiness, given what the endpoint should say. `/server_info` is too
+/// long for a look: see [`of_server_info`].
 #[must_use]
 pub fn decode(expect: Expect, answer: Result<Answer, Fault>) -> Observation {
-    let answer = match answer {
+    let Answer { status, server, body } = match answer {
         Ok(answer) => answer,
         Err(fault) => return Observation::Failed(fault),
     };
-    let foreign = |server| Observation::Foreign { status: answer.status, server };
-    match answer.status {
-        200 => match expect {
-            Expect::Ok => Observation::Ready,
-            Expect::EnvoyReady if answer.body.trim_ascii() == b"LIVE" => Observation::Ready,
-            Expect::EnvoyReady => foreign(answer.server),
-            Expect::ServerInfo => state_of(&answer.body),
-        },
+    match status {
+        200 if expect == Expect::Ok || State::of(&body) == State::Live => Observation::Ready,
         403 => Observation::Locked,
-        status @ 500..=599 => Observation::NotReady { status, word: first_words(&answer.body) },
-        _ => foreign(answer.server),
+        500..=599 => Observation::NotReady { status, state: State::of(&body) },
+        _ => Observation::Foreign { status, server },
     }
 }
 
-/// `server_info`'s `state`; everything else in its 100 KB and more is skipped.
-fn state_of(body: &[u8]) -> Observation {
-    #[derive(Deserialize)]
-    struct ServerInfo {
-        state: String,
+/// What `/server_info` says about readiness.
+#[must_use]
+pub fn of_server_info(read: Result<ServerInfo, Unread>) -> Observation {
+    let foreign = |status| Observation::Foreign { status, server: None };
+    let silent = || State::Other(String::new());
+    match read {
+        Ok(ServerInfo { state: Some(State::Live), .. }) => Observation::Ready,
+        Ok(ServerInfo { state, .. }) => {
+            Observation::NotReady { status: 200, state: state.unwrap_or_else(silent) }
+        }
+        Err(Unread::Locked) => Observation::Locked,
+        Err(Unread::Missing) => foreign(404),
+        Err(Unread::Status(status @ 500..=599)) => {
+            Observation::NotReady { status, state: silent() }
+        }
+        Err(Unread::Status(status)) => foreign(status),
+        Err(Unread::Gone) => Observation::Failed(Fault::Refused),
+        Err(Unread::Silent) => Observation::Failed(Fault::Silent),
+        Err(Unread::Unreachable(why)) => Observation::Failed(Fault::Unreachable(why)),
+        Err(unread @ (Unread::TooLarge(_) | Unread::Garbage(_))) => {
+            Observation::Failed(Fault::Broken(unread.to_string()))
+        }
     }
-    match serde_json::from_slice::<ServerInfo>(body) {
-        Ok(info) if info.state == "LIVE" => Observation::Ready,
-        Ok(info) => Observation::NotReady { status: 200, word: first_words(info.state.as_bytes()) },
-        Err(error) => Observation::Failed(Fault::Broken(format!(
-            "the body is not Envoy's server_info: {error}"
-        ))),
-    }
-}
-
-/// The first line of a body as far as it can stand in a log line.
-fn first_words(body: &[u8]) -> String {
-    printable(body, 60)
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn not_ready(status: u16, word: &str) -> Observation {
-        Observation::NotReady { status, word: word.to_owned() }
+        Observation::NotReady { status, state: State::of(word.as_bytes()) }
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn other_statuses_are_told_apart() {
-        for expect in [Expect::Ok, Expect::EnvoyReady, Expect::ServerInfo] {
+        for expect in [Expect::Ok, Expect::EnvoyReady] {
             assert_eq!(decode(expect, answer(403, "Forbidden")), Observation::Locked);
             assert_eq!(decode(expect, answer(503, "")), not_ready(503, ""));
             for status in [204, 301, 302, 400, 404, 405, 426] {
@@ -165,17 +165,19 @@ mod tests {
 
     #[test]
     fn server_infos_state_decides() {
-        let body = r#"{"version":"x","state":"LIVE","node":{"extensions":[{"name":"a"}]}}"#;
-        assert_eq!(decode(Expect::ServerInfo, answer(200, body)), Observation::Ready);
-        let body = r#"{"state":"PRE_INITIALIZING"}"#;
-        assert_eq!(
-            decode(Expect::ServerInfo, answer(200, body)),
-            not_ready(200, "PRE_INITIALIZING")
-        );
-        for body in ["", "{", "[]", r#"{"state":7}"#, r#"{"state":"LIVE""#] {
-            let seen = decode(Expect::ServerInfo, answer(200, body));
-            assert!(matches!(seen, Observation::Failed(Fault::Broken(_))), "{body}");
+        let of = |state| of_server_info(Ok(ServerInfo { state, ..ServerInfo::default() }));
+        assert_eq!(of(Some(State::Live)), Observation::Ready);
+        assert_eq!(of(Some(State::PreInitializing)), not_ready(200, "PRE_INITIALIZING"));
+        let unread = |unread| of_server_info(Err(unread));
+        assert_eq!(unread(Unread::Locked), Observation::Locked);
+        assert_eq!(unread(Unread::Gone), Observation::Failed(Fault::Refused));
+        assert_eq!(unread(Unread::Status(503)), not_ready(503, ""));
+        for status in [204, 301, 404] {
+            let seen = unread(Unread::of_status(status).unwrap());
+            assert!(matches!(seen, Observation::Foreign { .. }), "{status}");
         }
+        let garbage = unread(Unread::Garbage("x".to_owned()));
+        assert!(matches!(garbage, Observation::Failed(Fault::Broken(_))));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::core::answer::Fault;
+use crate::core::envoy::state::State;
 use crate::core::waiting::observation::Observation;
 use crate::core::waiting::pacing::{
     Distance, LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause,
@@ -57,8 +58,8 @@ struct Look {
 impl Look {
     fn distance(&self) -> Distance {
         match &self.seen {
-            Observation::Failed(Fault::Refused) => Distance::Far,
-            Observation::NotReady { word, .. } if word == "PRE_INITIALIZING" => Distance::Far,
+            Observation::Failed(Fault::Refused)
+            | Observation::NotReady { state: State::PreInitializing, .. } => Distance::Far,
             _ => Distance::Near,
         }
     }

@@ -1,11 +1,12 @@
 //! One HTTP/1.1 request at a time, over one kept-alive connection to one endpoint, TCP or Unix
 //! socket.
 //!
-//! Each request has one deadline, connecting included, and a bound on what it reads. Must never
-//! judge an answer, follow a redirect or resolve a name.
+//! Each request has one deadline, connecting included, and a bound on what it holds: a body is handed
+//! on piece by piece, or cut. Must never judge an answer, follow a redirect or resolve a name.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -23,9 +24,11 @@ use crate::core::endpoint::Address;
 /// What an answer's head may take: Envoy's own limit is 60 KiB.
 const HEAD_LIMIT: usize = 64 * 1024;
 
-/// What a body may take: a `/server_info` under Istio is over 100 KB, the largest seen are below 1
-/// MB.
-const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// How much of an answer's body is kept; the rest is cut. Those that are kept are a line long.
+const MOST_KEPT: usize = 16 * 1024;
+
+/// Takes in the next piece of a body, given the answer's status, and says whether to go on.
+pub type Sink<'a> = &'a mut (dyn FnMut(u16, &[u8]) -> ControlFlow<()> + 'a);
 
 /// A client of one server. Connects when first asked, and again whenever the connection is gone.
 #[derive(Debug)]
@@ -41,12 +44,12 @@ impl Client {
         Self { address, connection: None }
     }
 
-    /// Asks for `path`, and gives up at `until`.
+    /// Asks for `path`, and gives up at `until`. What is longer than [`MOST_KEPT`] is cut.
     ///
     /// # Errors
     /// [`Fault`]; after any of them the next request starts with a new connection.
     pub async fn get(&mut self, path: &str, until: Instant) -> Result<Answer, Fault> {
-        self.request(Method::GET, path, until).await
+        self.answer(Method::GET, path, until).await
     }
 
     /// Asks for a change at `path`, without a body, and gives up at `until`.
@@ -54,7 +57,36 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post(&mut self, path: &str, until: Instant) -> Result<Answer, Fault> {
-        self.request(Method::POST, path, until).await
+        self.answer(Method::POST, path, until).await
+    }
+
+    /// Asks for `path`, hands the body on as it comes, and gives up at `until`: the status.
+    ///
+    /// # Errors
+    /// As [`Client::get`]. Pieces may have been handed on before.
+    pub async fn stream(
+        &mut self,
+        path: &str,
+        until: Instant,
+        sink: Sink<'_>,
+    ) -> Result<u16, Fault> {
+        self.request(Method::GET, path, until, sink).await.map(|head| head.status)
+    }
+
+    async fn answer(
+        &mut self,
+        method: Method,
+        path: &str,
+        until: Instant,
+    ) -> Result<Answer, Fault> {
+        let mut body = Vec::new();
+        let keep = &mut |_, bytes: &[u8]| {
+            let left = MOST_KEPT - body.len();
+            body.extend_from_slice(&bytes[..left.min(bytes.len())]);
+            if bytes.len() > left { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let Head { status, server } = self.request(method, path, until, keep).await?;
+        Ok(Answer { status, server, body })
     }
 
     async fn request(
@@ -62,7 +94,8 @@ impl Client {
         method: Method,
         path: &str,
         until: Instant,
-    ) -> Result<Answer, Fault> {
+        sink: Sink<'_>,
+    ) -> Result<Head, Fault> {
         // Taken out, so that a request given up half-way leaves no connection with half an answer
         // on it.
         let kept = self.connection.take();
@@ -71,19 +104,21 @@ impl Client {
                 Some(sender) => (sender, true),
                 None => (connect(&self.address).await?, false),
             };
-            match self.exchange(sender, method.clone(), path).await {
+            let (response, sender) = match self.exchange(sender, method.clone(), path).await {
                 // The server closed an idle connection just as we used it: that says nothing about
                 // its readiness.
                 Err(Fault::Broken(_)) if reused => {
                     let sender = connect(&self.address).await?;
-                    self.exchange(sender, method, path).await
+                    self.exchange(sender, method, path).await?
                 }
-                answer => answer,
-            }
+                exchanged => exchanged?,
+            };
+            let (head, is_whole) = read(response, sink).await?;
+            Ok((head, is_whole.then_some(sender)))
         });
-        let (answer, sender) = answer.await.unwrap_or(Err(Fault::Silent))?;
-        self.connection = Some(sender);
-        Ok(answer)
+        let (head, sender) = answer.await.unwrap_or(Err(Fault::Silent))?;
+        self.connection = sender;
+        Ok(head)
     }
 
     async fn exchange(
@@ -91,7 +126,7 @@ impl Client {
         mut sender: SendRequest<Empty<Bytes>>,
         method: Method,
         path: &str,
-    ) -> Result<(Answer, SendRequest<Empty<Bytes>>), Fault> {
+    ) -> Result<(Response<Incoming>, SendRequest<Empty<Bytes>>), Fault> {
         let mut request =
             Request::builder().method(&method).uri(path).header(HOST, self.address.host_header());
         if method == Method::POST {
@@ -101,8 +136,14 @@ impl Client {
             request.body(Empty::new()).map_err(|error| Fault::Broken(error.to_string()))?;
         sender.ready().await.map_err(|error| broken(&error))?;
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-        Ok((read(response).await?, sender))
+        Ok((response, sender))
     }
+}
+
+/// What stands above a body.
+struct Head {
+    status: u16,
+    server: Option<String>,
 }
 
 /// A socket of either kind. Behind a pointer, so that hyper is compiled for one type, not for two.
@@ -146,23 +187,19 @@ async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
     Err(fault)
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, Fault> {
+/// The head, and whether all of the body was read: else the connection has a rest of it.
+async fn read(response: Response<Incoming>, sink: Sink<'_>) -> Result<(Head, bool), Fault> {
     let status = response.status().as_u16();
     let server = response.headers().get(SERVER).map(|name| server_name(name.as_bytes()));
     let mut incoming = response.into_body();
-    let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| broken(&error))?;
         let data = frame.into_data().unwrap_or_default();
-        if body.len() + data.len() > BODY_LIMIT {
-            return Err(Fault::Broken(format!(
-                "the body is longer than {} MiB",
-                BODY_LIMIT / 1024 / 1024
-            )));
+        if sink(status, &data).is_break() {
+            return Ok((Head { status, server }, false));
         }
-        body.extend_from_slice(&data);
     }
-    Ok(Answer { status, server, body })
+    Ok((Head { status, server }, true))
 }
 
 fn unconnected(error: &std::io::Error) -> Fault {

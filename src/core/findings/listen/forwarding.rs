@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::core::envoy::inbound_clusters::{Inbound, Target};
+use crate::core::envoy::inbound_clusters::{Inbound, InboundClusters, Target};
 use crate::core::mesh::Mesh;
 
 /// What the judgement about inbound traffic rests on.
@@ -44,15 +44,20 @@ impl Forwarding {
     ///
     /// `None` where nothing is known about how this mesh's proxy forwards.
     #[must_use]
-    pub fn of(mesh: Mesh, clusters: Option<Vec<Inbound>>, version: Option<&str>) -> Option<Self> {
+    pub fn of(
+        mesh: Mesh,
+        clusters: Option<InboundClusters>,
+        version: Option<&str>,
+    ) -> Option<Self> {
         match (mesh, clusters) {
             (Mesh::None, _) => {
                 Some(Self { named: None, otherwise: Target::Pod, source: Source::NoProxy })
             }
             // A port without a Service goes through Istio's passthrough cluster, in every version.
             // `--admin-url` alone means Envoy; Istio's cluster names then tell whose it is.
-            (Mesh::Istio | Mesh::Envoy, Some(named)) => {
-                Some(Self { named: Some(named), otherwise: Target::Pod, source: Source::Clusters })
+            (Mesh::Istio | Mesh::Envoy, Some(InboundClusters { named, passthrough })) => {
+                let otherwise = passthrough.unwrap_or(Target::Pod);
+                Some(Self { named: Some(named), otherwise, source: Source::Clusters })
             }
             (Mesh::Istio, None) => Some(Self::unseen(version)),
             _ => None,
@@ -182,7 +187,8 @@ mod tests {
     fn the_clusters_come_before_the_version() {
         let named =
             vec![Inbound { port: 8080, target: Target::Fixed("127.0.0.1:9000".parse().unwrap()) }];
-        let forwarding = Forwarding::of(Mesh::Istio, Some(named), Some("1.9.0")).unwrap();
+        let clusters = InboundClusters { named, passthrough: Some(Target::Pod) };
+        let forwarding = Forwarding::of(Mesh::Istio, Some(clusters), Some("1.9.0")).unwrap();
         assert_eq!(forwarding.source, Source::Clusters);
         assert_eq!(
             (forwarding.is_named(9000), forwarding.is_named(8080)),

@@ -202,7 +202,7 @@ impl Cases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::envoy::inbound_clusters::Target;
+    use crate::core::envoy::inbound_clusters::{InboundClusters, Target};
     use crate::core::mesh::Mesh;
 
     const POD: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5))];
@@ -221,7 +221,8 @@ mod tests {
 
     fn named(ports: &[u16]) -> Forwarding {
         let named = ports.iter().map(|port| Inbound { port: *port, target: Target::Pod }).collect();
-        Forwarding::of(Mesh::Istio, Some(named), None).unwrap()
+        let clusters = InboundClusters { named, passthrough: Some(Target::Pod) };
+        Forwarding::of(Mesh::Istio, Some(clusters), None).unwrap()
     }
 
     fn unseen() -> Forwarding {

@@ -13,7 +13,7 @@ fn limits() -> Limits {
 }
 
 fn says(word: &str) -> Observation {
-    Observation::NotReady { status: 503, word: word.to_owned() }
+    Observation::NotReady { status: 503, state: State::of(word.as_bytes()) }
 }
 
 fn not_ready() -> Observation {

@@ -1,0 +1,67 @@
+//! What a page of Envoy's admin API is: its query, its bounds and its decoder, in one place.
+//!
+//! Owns the contract between `io/admin`, which asks, and the pages, which read; must never ask.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::core::envoy::unread::Unread;
+
+/// A page that is being read. The bytes are pushed as they arrive, so that no page is ever held as a
+/// whole.
+pub trait Page {
+    /// What it tells.
+    type Content;
+
+    /// Its path and query below the admin API's address.
+    const QUERY: &'static str;
+
+    /// How many bytes of it are read before it is given up.
+    const MOST_BYTES: usize;
+
+    /// How long it may take; the caller may have less time.
+    const WITHIN: Duration;
+
+    /// A reader that has not read anything.
+    fn begin() -> Self;
+
+    /// Takes in the next bytes.
+    ///
+    /// # Errors
+    /// They are not this page's.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread>;
+
+    /// What the page told, now that all of it has come.
+    ///
+    /// # Errors
+    /// It is not complete.
+    fn end(self) -> Result<Self::Content, Unread>;
+}
+
+/// What a picked part says; `None` where it is `null`, of another type or too long. One bad part
+/// loses that part alone.
+#[must_use]
+pub fn read<'a, T: Deserialize<'a>>(part: Option<&'a [u8]>) -> Option<T> {
+    serde_json::from_slice::<Option<T>>(part?).ok().flatten()
+}
+
+/// For a serde field that may be `null`, as protobuf's JSON may have it.
+///
+/// # Errors
+/// serde's, for another type.
+pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The content of a page that arrives in one piece.
+#[cfg(test)]
+pub(crate) fn whole<P: Page>(body: &[u8]) -> Result<P::Content, Unread> {
+    let mut page = P::begin();
+    page.take(body)?;
+    page.end()
+}

@@ -1,0 +1,377 @@
+//! Picks the wanted parts out of a JSON object that arrives in pieces, and lets go of the rest.
+//!
+//! Owns the scanning: which bytes belong to which path. What a part means is its page's; must never
+//! hold more than one part, or wait for bytes.
+//!
+//! Why not `serde_json::from_reader`: it pulls bytes and would block a supervisor's only thread
+//! while a proxy dawdles. Here the bytes are pushed, as they come out of an async read, and each
+//! part that is picked is small enough to be read by serde in one piece.
+
+use crate::core::envoy::unread::Unread;
+
+/// The way to a part: the names of members, and [`EACH`] for every element of an array.
+pub type Path = &'static [&'static str];
+
+/// Stands in a [`Path`] for every element of an array.
+pub const EACH: &str = "*";
+
+/// How deep JSON may be nested: serde's own limit, and above Envoy's, which is 100 (protobuf:
+/// `json_util`).
+const MOST_LEVELS: usize = 127;
+
+/// As much of a member's name as is looked at; the names that are wanted are shorter.
+const MOST_NAME: usize = 128;
+
+/// Finds the parts at some paths, in the order in which they come.
+#[derive(Debug)]
+pub struct Picker {
+    wanted: &'static [Path],
+    most: usize,
+    /// The objects and arrays that are open, the outermost first.
+    levels: Vec<Level>,
+    expect: Expect,
+    within: Within,
+    /// The name of the member that is being read.
+    name: Vec<u8>,
+    part: Option<Part>,
+    seen: usize,
+}
+
+/// An object or an array that is open.
+#[derive(Debug)]
+struct Level {
+    is_object: bool,
+    /// Which of the wanted paths lead into it, one bit each.
+    leads: u32,
+}
+
+/// A part whose end has not come yet.
+#[derive(Debug)]
+struct Part {
+    path: Path,
+    bytes: Vec<u8>,
+    is_too_long: bool,
+    /// How many levels were open where it began.
+    level: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ElementOrEnd,
+    NameOrEnd,
+    Name,
+    Colon,
+    CommaOrEnd,
+    Nothing,
+}
+
+/// What the next byte continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Structure,
+    /// A string; as a name, it is kept.
+    String {
+        is_name: bool,
+        is_escaped: bool,
+    },
+    /// A number, or `true`, `false`, `null`.
+    Scalar,
+}
+
+impl Picker {
+    /// One for these paths, at most 32 of which none leads into another. A part of more than `most`
+    /// bytes is told without its bytes.
+    #[must_use]
+    pub const fn new(wanted: &'static [Path], most: usize) -> Self {
+        Self {
+            wanted,
+            most,
+            levels: Vec::new(),
+            expect: Expect::Value,
+            within: Within::Structure,
+            name: Vec::new(),
+            part: None,
+            seen: 0,
+        }
+    }
+
+    /// Takes in the next bytes. `each` gets every part that is complete: its path, and its JSON, or
+    /// `None` where that is longer than wanted.
+    ///
+    /// # Errors
+    /// The bytes are no JSON object.
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        each: &mut dyn FnMut(Path, Option<&[u8]>),
+    ) -> Result<(), Unread> {
+        for byte in bytes {
+            self.byte(*byte, each).ok_or_else(|| self.garbage())?;
+            self.seen += 1;
+        }
+        Ok(())
+    }
+
+    /// Nothing more will come.
+    ///
+    /// # Errors
+    /// The object is not complete.
+    pub fn finish(&self) -> Result<(), Unread> {
+        if self.expect == Expect::Nothing { Ok(()) } else { Err(self.garbage()) }
+    }
+
+    fn garbage(&self) -> Unread {
+        Unread::Garbage(format!("no JSON as Envoy's from byte {} on", self.seen))
+    }
+
+    /// `None` where no JSON goes on like that.
+    fn byte(&mut self, byte: u8, each: &mut dyn FnMut(Path, Option<&[u8]>)) -> Option<()> {
+        match self.within {
+            Within::String { is_name, is_escaped } => {
+                self.keep(byte);
+                if is_name && byte != b'"' && self.name.len() <= MOST_NAME {
+                    self.name.push(byte);
+                }
+                let is_escaped = match byte {
+                    _ if is_escaped => false,
+                    b'"' => {
+                        self.within = Within::Structure;
+                        if is_name {
+                            self.expect = Expect::Colon;
+                        } else {
+                            self.end_value(each);
+                        }
+                        return Some(());
+                    }
+                    byte => byte == b'\\',
+                };
+                self.within = Within::String { is_name, is_escaped };
+                Some(())
+            }
+            Within::Scalar if is_of_scalar(byte) => {
+                self.keep(byte);
+                Some(())
+            }
+            Within::Scalar => {
+                self.within = Within::Structure;
+                self.end_value(each);
+                self.structure(byte, each)
+            }
+            Within::Structure => self.structure(byte, each),
+        }
+    }
+
+    fn structure(&mut self, byte: u8, each: &mut dyn FnMut(Path, Option<&[u8]>)) -> Option<()> {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            return Some(());
+        }
+        match (self.expect, byte) {
+            (Expect::NameOrEnd | Expect::ElementOrEnd | Expect::CommaOrEnd, b'}' | b']') => {
+                self.close(byte, each)
+            }
+            (Expect::NameOrEnd | Expect::Name, b'"') => {
+                self.keep(byte);
+                self.name.clear();
+                self.within = Within::String { is_name: true, is_escaped: false };
+                Some(())
+            }
+            (Expect::Colon, b':') => {
+                self.keep(byte);
+                self.expect = Expect::Value;
+                Some(())
+            }
+            (Expect::CommaOrEnd, b',') => {
+                self.keep(byte);
+                let is_object = self.levels.last()?.is_object;
+                self.expect = if is_object { Expect::Name } else { Expect::Value };
+                Some(())
+            }
+            (Expect::Value | Expect::ElementOrEnd, _) => self.value(byte),
+            _ => None,
+        }
+    }
+
+    /// The first byte of a value.
+    fn value(&mut self, byte: u8) -> Option<()> {
+        // A page is an object.
+        if self.levels.is_empty() && byte != b'{' {
+            return None;
+        }
+        let leads = self.leads();
+        if self.part.is_none() {
+            let level = self.levels.len();
+            let path = self.among(leads).find(|path| path.len() == level).copied();
+            self.part =
+                path.map(|path| Part { path, bytes: Vec::new(), is_too_long: false, level });
+        }
+        self.keep(byte);
+        match byte {
+            b'{' | b'[' if self.levels.len() < MOST_LEVELS => {
+                let is_object = byte == b'{';
+                // Inside a part there is nothing to look for.
+                let leads = if self.part.is_some() { 0 } else { leads };
+                self.levels.push(Level { is_object, leads });
+                self.expect = if is_object { Expect::NameOrEnd } else { Expect::ElementOrEnd };
+            }
+            b'"' => self.within = Within::String { is_name: false, is_escaped: false },
+            byte if is_of_scalar(byte) => self.within = Within::Scalar,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Which paths lead to the value that begins here.
+    fn leads(&self) -> u32 {
+        let Some(level) = self.levels.last() else { return u32::MAX };
+        let at = self.levels.len() - 1;
+        let is_next = |step: &str| {
+            if level.is_object { step.as_bytes() == self.name } else { step == EACH }
+        };
+        let mut leads = 0;
+        for (index, path) in self.wanted.iter().enumerate() {
+            let bit = 1_u32 << index;
+            if level.leads & bit != 0 && path.get(at).is_some_and(|step| is_next(step)) {
+                leads |= bit;
+            }
+        }
+        leads
+    }
+
+    fn among(&self, leads: u32) -> impl Iterator<Item = &Path> {
+        let each = self.wanted.iter().enumerate();
+        each.filter(move |(index, _)| leads & (1_u32 << index) != 0).map(|(_, path)| path)
+    }
+
+    fn close(&mut self, byte: u8, each: &mut dyn FnMut(Path, Option<&[u8]>)) -> Option<()> {
+        let closed = self.levels.pop()?;
+        if closed.is_object != (byte == b'}') {
+            return None;
+        }
+        self.keep(byte);
+        self.end_value(each);
+        Some(())
+    }
+
+    /// A value has ended; if it is the part, it is told.
+    fn end_value(&mut self, each: &mut dyn FnMut(Path, Option<&[u8]>)) {
+        self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
+        if let Some(part) = self.part.take_if(|part| part.level == self.levels.len()) {
+            each(part.path, (!part.is_too_long).then_some(&part.bytes));
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        let Some(part) = &mut self.part else { return };
+        if part.bytes.len() < self.most {
+            part.bytes.push(byte);
+        } else if !part.is_too_long {
+            part.is_too_long = true;
+        }
+    }
+}
+
+const fn is_of_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: &[Path] = &[
+        &["state"],
+        &["node", "metadata", "ISTIO_VERSION"],
+        &["configs", EACH, "cluster", "name"],
+        &["configs", EACH, "hosts", EACH],
+    ];
+
+    /// The parts of `json`, which comes in pieces of `size` bytes.
+    fn picked(json: &str, size: usize, most: usize) -> Result<Vec<String>, Unread> {
+        let (mut picker, mut parts) = (Picker::new(WANTED, most), Vec::new());
+        for piece in json.as_bytes().chunks(size) {
+            picker.feed(piece, &mut |path, part| {
+                let part = part.map_or("too long".into(), String::from_utf8_lossy);
+                parts.push(format!("{} = {part}", path.join("/")));
+            })?;
+        }
+        picker.finish().map(|()| parts)
+    }
+
+    #[test]
+    fn wanted_parts_are_found_however_the_bytes_arrive() {
+        let json = r#" { "other": [1, {"state": "no"}], "state" : "LI\"VE\\", "x": {},
+            "node": {"metadata": {"A": [[]], "ISTIO_VERSION": 1.24, "ISTIO_VERSION2": 0}},
+            "configs": [{"cluster": {"name": null, "hosts": [9]}, "hosts": [{"a": [1, "}"]}, true]},
+                        7, {"cluster": [], "hosts": []}, {"hosts": "h"}] } "#;
+        let expected = [
+            r#"state = "LI\"VE\\""#,
+            "node/metadata/ISTIO_VERSION = 1.24",
+            "configs/*/cluster/name = null",
+            r#"configs/*/hosts/* = {"a":[1,"}"]}"#,
+            "configs/*/hosts/* = true",
+        ];
+        for size in [1, 2, 3, 7, 1000] {
+            assert_eq!(picked(json, size, 100).unwrap(), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_too_long_is_told_and_not_held() {
+        let json = r#"{"state": "0123456789", "configs": [{"hosts": ["0123456789", 1]}]}"#;
+        let expected =
+            ["state = too long", "configs/*/hosts/* = too long", "configs/*/hosts/* = 1"];
+        assert_eq!(picked(json, 5, 8).unwrap(), expected);
+        assert_eq!(picked(json, 5, 12).unwrap()[0], r#"state = "0123456789""#);
+    }
+
+    #[test]
+    fn what_is_no_complete_object_is_refused() {
+        let deep = format!("{{\"a\":{}", "[".repeat(1000));
+        let refused = [
+            "",
+            " ",
+            "LIVE",
+            "[]",
+            "7",
+            "\"x\"",
+            "{",
+            "{\"a\"",
+            "{\"a\":1",
+            "{]",
+            "{\"a\":1}}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\" 1}",
+            "{\"a\":}",
+            "{\"a\":[1}",
+            "{\"a\":1 2}",
+            "{a:1}",
+            "{\"a\":<html>}",
+            &deep,
+        ];
+        for json in refused {
+            for size in [1, 1000] {
+                let read = picked(json, size, 100);
+                assert!(matches!(read, Err(Unread::Garbage(_))), "{json}: {read:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_agrees_with_serde_on_real_shapes() {
+        let name = "x".repeat(500);
+        let json = serde_json::json!({
+            name: 1, "state": {"a": [null, -1.5e3, "é\u{1f600}\n"]},
+            "configs": (0..50).map(|number| serde_json::json!({"cluster": {"name": format!("c{number}")}}))
+                .collect::<Vec<_>>(),
+        });
+        for text in [json.to_string(), serde_json::to_string_pretty(&json).unwrap()] {
+            let parts = picked(&text, 11, 1000).unwrap();
+            assert_eq!(parts.len(), 51);
+            let state = parts.iter().find_map(|part| part.strip_prefix("state = ")).unwrap();
+            assert_eq!(serde_json::from_str::<serde_json::Value>(state).unwrap(), json["state"]);
+            assert!(parts.contains(&"configs/*/cluster/name = \"c49\"".to_owned()));
+        }
+    }
+}

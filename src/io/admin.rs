@@ -1,0 +1,100 @@
+//! The one client of Envoy's admin API.
+//!
+//! Owns every request to it but the looks of a wait (`io/http/poller`) and what the user names with
+//! `--quit-url`. What a page is asked with, how long and how long-winded it may be, and what it says
+//! stand in the page's own file in `core/envoy`. Must never judge, and never hold a whole page.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::endpoint::Endpoint;
+use crate::core::envoy::page::Page;
+use crate::core::envoy::state::State;
+use crate::core::envoy::unread::Unread;
+use crate::io::http::client::Client;
+
+/// Envoy goes on listening, tells its inbound clients to go elsewhere, and stays: the agent's own
+/// `/drain` would make a classic sidecar die at once (istio: `pkg/envoy/agent.go`). A second time
+/// does nothing.
+const DRAIN_LISTENERS: &str = "/drain_listeners?inboundonly&graceful&skip_exit";
+
+/// How long a request may take whose answer is a word.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// One proxy's admin API, over one connection that is kept.
+#[derive(Debug)]
+pub struct Admin {
+    root: Endpoint,
+    client: Client,
+}
+
+impl Admin {
+    /// The admin API at `endpoint`, whose path does not matter. Connects when first asked.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint) -> Self {
+        Self { root: endpoint.at("/"), client: Client::new(endpoint.address.clone()) }
+    }
+
+    /// Where `P` is, without its query: for messages.
+    #[must_use]
+    pub fn url<P: Page>(&self) -> Endpoint {
+        self.root.at(P::QUERY.split('?').next().unwrap_or_default())
+    }
+
+    /// Reads one page, by `until` or within the page's own time, whichever is shorter.
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub async fn read<P: Page>(&mut self, until: Instant) -> Result<P::Content, Unread> {
+        let until = until.min(Instant::now() + P::WITHIN);
+        let mut page = P::begin();
+        self.fetch(P::QUERY, P::MOST_BYTES, until, &mut |bytes| page.take(bytes)).await?;
+        page.end()
+    }
+
+    /// How far the proxy is, by `/ready`.
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub async fn state(&mut self, until: Instant) -> Result<State, Unread> {
+        let answer = self.client.get("/ready", until.min(Instant::now() + WITHIN)).await?;
+        match (answer.status, Unread::of_status(answer.status)) {
+            (503, _) | (_, None) => Ok(State::of(&answer.body)),
+            (_, Some(unread)) => Err(unread),
+        }
+    }
+
+    /// Tells the proxy to turn its inbound clients away.
+    ///
+    /// # Errors
+    /// [`Unread`]: then it has not heard, or does not do it.
+    pub async fn drain_listeners(&mut self, until: Instant) -> Result<(), Unread> {
+        let until = until.min(Instant::now() + WITHIN);
+        let answer = self.client.post(DRAIN_LISTENERS, until).await?;
+        Unread::of_status(answer.status).map_or(Ok(()), Err)
+    }
+
+    /// Not generic: the machinery of a request is in the binary once, and not once for each page.
+    async fn fetch(
+        &mut self,
+        query: &str,
+        most: usize,
+        until: Instant,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        let (mut total, mut unread) = (0, None);
+        let sink = &mut |status, bytes: &[u8]| {
+            total += bytes.len();
+            unread = match Unread::of_status(status) {
+                _ if total > most => Some(Unread::TooLarge(most)),
+                None => take(bytes).err(),
+                refused => refused,
+            };
+            if unread.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let status = self.client.stream(query, until, sink).await?;
+        unread.or_else(|| Unread::of_status(status)).map_or(Ok(()), Err)
+    }
+}
