@@ -9,6 +9,7 @@ use meshim::cmd::check::after_start;
 use meshim::core::mesh::Mesh;
 use meshim::core::proxy::{Given, Proxy};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::directory::Directory;
@@ -26,6 +27,20 @@ fn clusters(ports: &[u16]) -> Reply {
     let passthrough =
         json!({ "cluster": { "name": "InboundPassthroughCluster", "type": "ORIGINAL_DST" } });
     let configs: Vec<Value> = named.chain([passthrough]).collect();
+    Reply::envoy(200, json!({ "configs": configs }).to_string())
+}
+
+/// The same from an Envoy that does not know `name_regex`: behind `bytes` of outbound clusters, one of
+/// which is half of it.
+fn clusters_beside(ports: &[u16], bytes: usize) -> Reply {
+    let hosts = |bytes: usize| json!({ "endpoints": "x".repeat(bytes) });
+    let cluster = |name: String, bytes| json!({ "cluster": { "name": name, "type": "STRICT_DNS", "load_assignment": hosts(bytes) } });
+    let small = (0..bytes / 2 / 1000).map(|number| cluster(format!("outbound|80||{number}"), 1000));
+    let mut configs: Vec<Value> = small.collect();
+    configs.push(cluster("outbound|80||large".to_owned(), bytes / 2));
+    configs.extend(ports.iter().map(
+        |port| json!({ "cluster": { "name": format!("inbound|{port}||"), "type": "ORIGINAL_DST" } }),
+    ));
     Reply::envoy(200, json!({ "configs": configs }).to_string())
 }
 
@@ -250,6 +265,30 @@ fn fifty_ports_are_one_finding_and_five_thousand_sockets_are_read() {
             "{report}"
         );
         drop(many);
+    });
+}
+
+#[test]
+fn a_config_dump_of_megabytes_costs_a_supervisor_nothing_that_stays() {
+    inside(|| {
+        let admin = Admin::naming(&[8080]);
+        admin.proxy.says("/ready", Reply::live());
+        let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let socket = format!("unix:{}", admin.directory.join("admin.sock").display());
+        let peak = |dump: Reply| {
+            admin.proxy.says("/config_dump", dump);
+            let ready = format!("{socket}:/ready");
+            let run = Meshim::starts(["sleep", "60"])
+                .with(["--supervise", "--mesh=istio", "--ready-url", &ready])
+                .with(["--admin-url", &socket])
+                .spawn();
+            run.wait_for_stderr("listens on 127.0.0.1 only, port 8080");
+            let peak = run.peak_memory_kib();
+            run.signal(Signal::SIGKILL);
+            peak
+        };
+        let (small, large) = (peak(clusters(&[8080])), peak(clusters_beside(&[8080], 8_000_000)));
+        assert!(large < small + 1024, "{large} KiB instead of {small} KiB");
     });
 }
 

@@ -107,7 +107,7 @@ impl Picker {
         each: &mut dyn FnMut(Path, Option<&[u8]>),
     ) -> Result<(), Unread> {
         for byte in bytes {
-            self.byte(*byte, each).ok_or_else(|| self.garbage())?;
+            self.byte(*byte, each).ok_or_else(|| self.garbage("is not Envoy's JSON from"))?;
             self.seen += 1;
         }
         Ok(())
@@ -118,11 +118,15 @@ impl Picker {
     /// # Errors
     /// The object is not complete.
     pub fn finish(&self) -> Result<(), Unread> {
-        if self.expect == Expect::Nothing { Ok(()) } else { Err(self.garbage()) }
+        if self.expect == Expect::Nothing {
+            Ok(())
+        } else {
+            Err(self.garbage("is JSON that ends at"))
+        }
     }
 
-    fn garbage(&self) -> Unread {
-        Unread::Garbage(format!("no JSON as Envoy's from byte {} on", self.seen))
+    fn garbage(&self, what: &str) -> Unread {
+        Unread::Garbage(format!("the body {what} byte {}", self.seen))
     }
 
     /// `None` where no JSON goes on like that.

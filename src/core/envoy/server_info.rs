@@ -125,7 +125,7 @@ impl Page for ServerInfoPage {
     fn end(mut self) -> Result<ServerInfo, Unread> {
         self.picker.finish()?;
         if self.info.state.is_none() {
-            return Err(Unread::Garbage("it is not Envoy's server_info".to_owned()));
+            return Err(Unread::Garbage("the body is not Envoy's server_info".to_owned()));
         }
         if self.is_istio {
             self.info.termination_drain.get_or_insert(DEFAULT_TERMINATION_DRAIN);

@@ -109,9 +109,8 @@ pub fn of_server_info(read: Result<ServerInfo, Unread>) -> Observation {
         Err(Unread::Gone) => Observation::Failed(Fault::Refused),
         Err(Unread::Silent) => Observation::Failed(Fault::Silent),
         Err(Unread::Unreachable(why)) => Observation::Failed(Fault::Unreachable(why)),
-        Err(unread @ (Unread::TooLarge(_) | Unread::Garbage(_))) => {
-            Observation::Failed(Fault::Broken(unread.to_string()))
-        }
+        Err(Unread::Garbage(why)) => Observation::Failed(Fault::Broken(why)),
+        Err(unread @ Unread::TooLarge(_)) => Observation::Failed(Fault::Broken(unread.to_string())),
     }
 }
 

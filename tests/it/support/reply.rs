@@ -123,6 +123,8 @@ impl Reply {
             Self::HalfHeadThenClose => stream.write_all(b"HTTP/1.1 200 OK\r\nserver: env")?,
             Self::Endless => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+                // Begins as JSON does, so that nobody can tell by the first byte.
+                stream.write_all(&chunk(b"{\"x\":\""))?;
                 let chunk = chunk(&vec![b'x'; 64 * 1024]);
                 while stream.write_all(&chunk).is_ok() {}
             }
