@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Form;
 use super::reader::Reader;
+use super::report::Form;
 use crate::cli::{CheckArgs, ListenArgs};
 use crate::core::proxy::Proxy;
 

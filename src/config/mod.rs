@@ -6,6 +6,7 @@
 mod check;
 mod probe;
 mod reader;
+mod report;
 mod supervise;
 mod wait;
 
@@ -19,11 +20,11 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 pub use self::check::Check;
 pub use self::probe::{Probe, Target};
 use self::reader::Reader;
+pub use self::report::{Form, Level, Report};
 pub use self::supervise::{Drain, Quit, Supervise};
-use crate::cli::{Cli, ReportArgs, RunArgs, Sub};
+pub use self::wait::Wait;
+use crate::cli::{Cli, RunArgs, Sub};
 use crate::core::exit::{Exit, Failure};
-use crate::core::proxy::Proxy;
-use crate::core::waiting::pacing::Limits;
 
 /// What this run is to do.
 #[derive(Debug)]
@@ -63,15 +64,6 @@ pub struct Run {
     pub command: Vec<OsString>,
 }
 
-/// Settings of waiting.
-#[derive(Clone, Debug)]
-pub struct Wait {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
-    /// How long.
-    pub limits: Limits,
-}
-
 /// What happens when the proxy is not ready in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTimeout {
@@ -90,49 +82,6 @@ pub enum Enforcement {
     Warn,
     /// Do not even look.
     Off,
-}
-
-/// How much is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Failures only.
-    Error,
-    /// And what may become one.
-    Warn,
-    /// And each step.
-    Info,
-    /// And each look.
-    Debug,
-}
-
-/// In which form it is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Where meshim says what happens; never stdout, which is the application's.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// How much.
-    pub level: Level,
-    /// How.
-    pub form: Form,
-    /// Where the kubelet looks for the reason of a failure.
-    pub termination_log: PathBuf,
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self {
-            level: Level::Info,
-            form: Form::Text,
-            termination_log: PathBuf::from("/dev/termination-log"),
-        }
-    }
 }
 
 /// Reads the command line and the environment.
@@ -228,27 +177,6 @@ fn read(command: &Command, matches: &ArgMatches) -> (Report, Result<Job, Failure
 }
 
 impl Reader<'_> {
-    fn report(&mut self, args: &ReportArgs) -> Report {
-        let levels = [
-            ("error", Level::Error),
-            ("warn", Level::Warn),
-            ("info", Level::Info),
-            ("debug", Level::Debug),
-        ];
-        let usual = Report::default();
-        Report {
-            level: self.choice("log", &args.log, &levels).unwrap_or(usual.level),
-            form: self
-                .choice(
-                    "log_format",
-                    &args.log_format,
-                    &[("text", Form::Text), ("json", Form::Json)],
-                )
-                .unwrap_or(usual.form),
-            termination_log: PathBuf::from(&args.termination_log),
-        }
-    }
-
     fn run(&mut self, args: RunArgs) -> Option<Run> {
         let wait = self.wait(&args.wait);
         let on_timeout = self.choice(

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::Wait;
 use super::reader::Reader;
 use crate::cli::{ProxyArgs, WaitArgs};
 use crate::core::duration;
@@ -10,6 +9,15 @@ use crate::core::endpoint::{BadEndpoint, Endpoint};
 use crate::core::mesh::Mesh;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::waiting::pacing::Limits;
+
+/// Settings of waiting.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// Which proxy; `None` is learnt from what listens in the pod.
+    pub proxy: Option<Proxy>,
+    /// How long.
+    pub limits: Limits,
+}
 
 impl Reader<'_> {
     pub(super) fn wait(&mut self, args: &WaitArgs) -> Option<Wait> {
