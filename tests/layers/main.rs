@@ -1,0 +1,52 @@
+//! Holds the layers and rooms of `ARCHITECTURE.md`: who may use whom, which crate belongs where, no
+//! circle anywhere. `fixtures/` has one small tree for each refusal.
+
+mod fixtures;
+mod house;
+mod rules;
+mod tree;
+mod uses;
+
+use std::path::Path;
+
+use self::house::HOUSE;
+use self::rules::Read;
+
+fn ours() -> Read<'static> {
+    let read = Read::new(&HOUSE, Path::new(env!("CARGO_MANIFEST_DIR")));
+    assert!(read.files() > 60, "the sources were not found");
+    read
+}
+
+#[track_caller]
+fn holds(what: &str, wrong: &[String]) {
+    assert!(wrong.is_empty(), "{} {what}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_file_stands_in_a_room() {
+    holds("files without a room (tests/layers/house.rs)", &ours().without_a_room());
+}
+
+#[test]
+fn arrows_point_down() {
+    holds("arrows that point up", &ours().arrows_up());
+    holds("rooms out of order in tests/layers/house.rs", &ours().rooms_out_of_order());
+}
+
+#[test]
+fn there_are_0_circles() {
+    let circles = ours().circles();
+    println!("{} circles between {} files", circles.len(), ours().files());
+    holds("circles", &circles);
+}
+
+#[test]
+fn every_crate_is_known_and_stays_in_its_place() {
+    holds("crates out of place", &ours().crates());
+}
+
+#[test]
+fn only_the_edges_touch_the_world() {
+    holds("effects where none belong", &ours().effects());
+}
