@@ -21,6 +21,7 @@ macro_rules! core_and {
         &[
             "core",
             "core/envoy",
+            "core/sockets",
             "core/waiting",
             "core/stopping",
             "core/findings",
@@ -38,18 +39,23 @@ pub(crate) const HOUSE: House = House {
         // Pure decisions. The files directly in `core` are the vocabulary of all others.
         room("core", &["core/"], &[]),
         room("core/envoy", &["core/envoy/"], &["core"]),
-        room("core/waiting", &["core/waiting/"], &["core", "core/envoy"]),
-        room("core/stopping", &["core/stopping/"], &["core", "core/envoy"]),
-        room("core/findings", &["core/findings/"], &["core", "core/envoy", "core/waiting"]),
+        room("core/sockets", &["core/sockets/"], &["core"]),
+        room("core/waiting", &["core/waiting/"], &["core", "core/envoy", "core/sockets"]),
+        room("core/stopping", &["core/stopping/"], &["core", "core/envoy", "core/sockets"]),
+        room(
+            "core/findings",
+            &["core/findings/"],
+            &["core", "core/envoy", "core/sockets", "core/waiting"],
+        ),
         room(
             "core/findings/listen",
             &["core/findings/listen/"],
-            &["core", "core/envoy", "core/findings"],
+            &["core", "core/envoy", "core/sockets", "core/findings"],
         ),
         room(
             "core/findings/doctor",
             &["core/findings/doctor/"],
-            &["core", "core/envoy", "core/findings", "core/findings/listen"],
+            &["core", "core/envoy", "core/sockets", "core/findings", "core/findings/listen"],
         ),
         // What may be typed, and what it means.
         room("cli", &["cli.rs"], &[]),
