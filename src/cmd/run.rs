@@ -1,6 +1,7 @@
 //! The default job: find the command, check, wait, then become the command or its parent.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use tokio::select;
 
@@ -9,9 +10,10 @@ use super::quit::Request;
 use super::runtime::{block_on, register_signals};
 use super::start::{not_started, stopped_before_start};
 use super::supervise::{Background, supervise};
-use super::wait::{Waited, until_ready};
+use super::wait::{End, Waited, until_ready};
 use super::{pod, quit};
 use crate::config::{Enforcement, OnTimeout, Run, Supervise};
+use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
 use crate::core::findings::identity as ids;
 use crate::core::mesh::Mesh;
@@ -27,9 +29,8 @@ use crate::io::{identity, process};
 /// stop signal, fork or exec.
 pub fn run(settings: &Run) -> Result<Exit, Failure> {
     let mut stop = register_signals()?;
-    let mut proxy = None;
     let Some(supervised) = &settings.supervise else {
-        let path = until_start(settings, &mut stop, &mut proxy)?;
+        let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
         return Err(not_started(&path, &process::become_command(&path, &settings.command)));
     };
@@ -41,7 +42,7 @@ pub fn run(settings: &Run) -> Result<Exit, Failure> {
             )
         })?;
     }
-    let path = until_start(settings, &mut stop, &mut proxy);
+    let Prepared { proxy, path } = until_start(settings, &mut stop);
     block_on(async {
         let ended = match path {
             Ok(path) => {
@@ -52,37 +53,106 @@ pub fn run(settings: &Run) -> Result<Exit, Failure> {
             Err(failure) => Err(failure),
         };
         if let Err(failure) = &ended {
-            quit_unstarted(settings, supervised, proxy, failure, &mut stop).await;
+            quit_unstarted(supervised, proxy, failure, &mut stop).await;
         }
         ended
     })
 }
 
-/// All that comes before the start: the command's file, and in `proxy` what was found to be beside
-/// it.
-fn until_start(
-    settings: &Run,
-    stop: &mut StopSignals,
-    proxy: &mut Option<Proxy>,
-) -> Result<PathBuf, Failure> {
-    let name = settings
-        .command
-        .first()
-        .ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
-    let path = command::find(name).map_err(|error| bad_command(&error))?;
-    match until_ready(&settings.wait, stop, proxy, |mesh| check(settings, mesh))? {
-        Waited::Ready | Waited::WithoutProxy => {}
-        Waited::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
-            tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
+/// All that comes before the start.
+struct Prepared {
+    /// The proxy that was waited for, also where the wait has failed; where nobody waited, the one
+    /// that listens.
+    proxy: Option<Proxy>,
+    /// The command's file; or why it is not to be started.
+    path: Result<PathBuf, Failure>,
+}
+
+/// Finds the command, judges what is certain, waits, judges the rest.
+fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
+    let began = Instant::now();
+    let named = settings.wait.proxy.as_ref().map(|proxy| proxy.mesh);
+    let path = match find_command(settings) {
+        Ok(path) => path,
+        Err(failure) => {
+            let proxy = pod::proxy_now(settings.wait.proxy.as_ref());
+            return Prepared { proxy, path: Err(failure) };
         }
-        Waited::TimedOut(sentence) => return Err(Failure::new(Exit::NotReady, sentence)),
+    };
+    // A mesh that the user named is certain before the first look at its proxy.
+    if let Some(Err(failure)) = named.map(|mesh| check(settings, mesh)) {
+        return Prepared { proxy: settings.wait.proxy.clone(), path: Err(failure) };
     }
-    // Without a mesh there is nothing that could break a listen address.
-    if let (Some(proxy), false) = (proxy, settings.listen.is_empty()) {
-        let timeout = settings.wait.limits.request_timeout;
-        block_on(listen_before_start(settings.check, proxy, &settings.listen, timeout))?;
+    let Waited { proxy, end } = until_ready(&settings.wait, stop);
+    let judged = end.and_then(|end| {
+        let is_ready = matches!(end, End::Ready);
+        ended_well(settings, end)?;
+        // Without a mesh there is nothing that could break the application.
+        let Some(proxy) = &proxy else { return Ok(()) };
+        if named.is_none() {
+            check(settings, proxy.mesh)?;
+        }
+        // A proxy that is not ready has no inbound clusters yet, and the time is over.
+        if is_ready { look_at_listen(settings, proxy, began, stop) } else { Ok(()) }
+    });
+    Prepared { proxy, path: judged.map(|()| path) }
+}
+
+fn find_command(settings: &Run) -> Result<PathBuf, Failure> {
+    let name = settings.command.first();
+    let name = name.ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
+    command::find(name).map_err(|error| bad_command(&error))
+}
+
+/// Is the command to be started after a wait that ended like this?
+fn ended_well(settings: &Run, end: End) -> Result<(), Failure> {
+    match end {
+        End::Ready | End::WithoutProxy => Ok(()),
+        End::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
+            tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
+            Ok(())
+        }
+        End::TimedOut(sentence) => Err(Failure::new(Exit::NotReady, sentence)),
     }
-    Ok(path)
+}
+
+/// Judges `--listen` by how the proxy forwards, within what is left of `--timeout`, and no longer
+/// than until a stop signal comes.
+fn look_at_listen(
+    settings: &Run,
+    proxy: &Proxy,
+    began: Instant,
+    stop: &mut StopSignals,
+) -> Result<(), Failure> {
+    if settings.listen.is_empty() {
+        return Ok(());
+    }
+    let limits = settings.wait.limits;
+    let look = listen_before_start(settings.check, proxy, &settings.listen, limits.request_timeout);
+    let over = limits.timeout.map(|timeout| began + timeout);
+    block_on(async {
+        select! {
+            biased;
+            signal = stop.next() => Err(Failure::new(
+                Exit::Signal(signal),
+                format!("ended by {signal} while the proxy was asked how it forwards, for --listen"),
+            )),
+            judged = look => judged,
+            () = sleep_until(over) => ended_well(settings, End::TimedOut(format!(
+                "the {} proxy is ready and did not say within {} how it forwards, which --listen \
+                 is judged by",
+                proxy.mesh,
+                Spoken(began.elapsed()),
+            ))),
+        }
+    })
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The listen check for real, where there is a mesh to judge by. It only logs: nothing of ours ends
@@ -93,9 +163,8 @@ fn look_after_start(settings: &Run, proxy: Option<Proxy>) -> Option<Background> 
     Some(Box::pin(async move { after_start(&proxy, &declared, timeout).await }))
 }
 
-/// `--quit` where the application never started: the proxy may not even be there yet.
+/// `--quit` where the application never started: exactly the proxy that the wait has found is asked.
 async fn quit_unstarted(
-    settings: &Run,
     supervised: &Supervise,
     proxy: Option<Proxy>,
     failure: &Failure,
@@ -107,7 +176,6 @@ async fn quit_unstarted(
     tracing::info!(
         "the application has not started; asking the proxy to end all the same, as --quit says"
     );
-    let proxy = proxy.or_else(|| pod::proxy_now(settings.wait.proxy.as_ref()));
     let request =
         Request { urls: supervised.quit_urls.clone(), proxy, facts: None, seen_alive: false };
     // The signal that ended the wait, if one did, has been taken: another one ends this, too.
@@ -126,7 +194,7 @@ fn bad_command(error: &BadCommand) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Judges our identity as soon as the mesh is known, and what is certain about `--listen`.
+/// Judges our identity, and what is certain about `--listen`.
 fn check(settings: &Run, mesh: Mesh) -> Result<(), Failure> {
     if settings.check == Enforcement::Off {
         return Ok(());

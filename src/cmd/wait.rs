@@ -24,7 +24,7 @@ use crate::core::waiting::pacing::{Distance, Reminders, Verdict, pause};
 use crate::core::waiting::readiness::{Next, Readiness};
 use crate::core::waiting::targets::{Shape, Target, endpoint_of};
 use crate::io::admin::Admin;
-use crate::io::http::poller::Poller;
+use crate::io::http::poller::{Looked, Poller};
 use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::listener::Listener;
 use crate::io::sockets::listening;
@@ -38,15 +38,25 @@ const SECOND_GUESS: Duration = Duration::from_secs(1);
 /// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
 pub fn wait(settings: &Wait) -> Result<Exit, Failure> {
     let mut stop = register_signals()?;
-    match until_ready(settings, &mut stop, &mut None, |_| Ok(()))? {
-        Waited::Ready | Waited::WithoutProxy => Ok(Exit::Yes),
-        Waited::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
+    match until_ready(settings, &mut stop).end? {
+        End::Ready | End::WithoutProxy => Ok(Exit::Yes),
+        End::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
     }
 }
 
-/// How the waiting ended.
+/// What a wait came to.
 #[derive(Debug)]
-pub(super) enum Waited {
+pub(super) struct Waited {
+    /// The proxy that it was for: what is drained, judged and asked to end afterwards. `None` where
+    /// there is none, and where an answer has shown that what listens is another server.
+    pub(super) proxy: Option<Proxy>,
+    /// How it ended; a [`Failure`] for a stop signal and for what the kernel refuses.
+    pub(super) end: Result<End, Failure>,
+}
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(super) enum End {
     /// The proxy is ready.
     Ready,
     /// There is none to wait for.
@@ -55,38 +65,32 @@ pub(super) enum Waited {
     TimedOut(String),
 }
 
-/// Waits until the proxy is ready. `known` is called as soon as the mesh is known, before the first
-/// look at it. `beside` is the proxy as far as one has been found, also where the wait fails.
-pub(super) fn until_ready(
-    settings: &Wait,
-    stop: &mut StopSignals,
-    beside: &mut Option<Proxy>,
-    mut known: impl FnMut(Mesh) -> Result<(), Failure>,
-) -> Result<Waited, Failure> {
+/// Waits until the proxy is ready.
+pub(super) fn until_ready(settings: &Wait, stop: &mut StopSignals) -> Waited {
     let began = Instant::now();
     let mut waiter =
         Waiter { settings, began, reminders: Reminders::default(), strangers: Vec::new(), stop };
     loop {
         let (proxy, guessed) = match &settings.proxy {
             Some(proxy) => (proxy.clone(), false),
-            None => match waiter.detect()? {
-                Found::Mesh(mesh) => (Proxy::of(mesh), true),
-                Found::Over(end) => return Ok(end),
+            None => match waiter.detect() {
+                Ok(Found::Mesh(mesh)) => (Proxy::of(mesh), true),
+                Ok(Found::Over(end)) => return Waited { proxy: None, end: Ok(end) },
+                Err(failure) => return Waited { proxy: None, end: Err(failure) },
             },
         };
-        *beside = Some(proxy.clone());
-        known(proxy.mesh)?;
         if proxy.ready.is_empty() {
             tracing::debug!("no proxy to wait for mesh={}", proxy.mesh);
-            *beside = None;
-            return Ok(Waited::WithoutProxy);
+            return Waited { proxy: None, end: Ok(End::WithoutProxy) };
         }
-        let end = waiter.watch(&proxy, guessed)?;
-        if matches!(end, None | Some(Waited::WithoutProxy)) {
-            *beside = None;
-        }
-        if let Some(end) = end {
-            return Ok(end);
+        match waiter.watch(&proxy, guessed) {
+            // It was no proxy after all.
+            Ok(None) => {}
+            Ok(Some(End::WithoutProxy)) => {
+                return Waited { proxy: None, end: Ok(End::WithoutProxy) };
+            }
+            Ok(Some(end)) => return Waited { proxy: Some(proxy), end: Ok(end) },
+            Err(failure) => return Waited { proxy: Some(proxy), end: Err(failure) },
         }
     }
 }
@@ -94,7 +98,7 @@ pub(super) fn until_ready(
 /// What detection came to.
 enum Found {
     Mesh(Mesh),
-    Over(Waited),
+    Over(End),
 }
 
 /// One wait: its clock, its reminders, and what it must not take for a proxy again.
@@ -131,7 +135,7 @@ impl Waiter<'_> {
                     tracing::info!(
                         "this pod is in an ambient mesh: there is no sidecar to wait for"
                     );
-                    return Ok(Found::Over(Waited::WithoutProxy));
+                    return Ok(Found::Over(End::WithoutProxy));
                 }
                 Detected::Nothing => {}
             }
@@ -145,7 +149,7 @@ impl Waiter<'_> {
                 Some(_) => {
                     let sentence =
                         format!("no proxy within {}: {}", Spoken(now), self.nothing_found());
-                    return Ok(Found::Over(Waited::TimedOut(sentence)));
+                    return Ok(Found::Over(End::TimedOut(sentence)));
                 }
                 None => {}
             }
@@ -177,7 +181,7 @@ impl Waiter<'_> {
     }
 
     /// Looks at one proxy until the verdict; `None` when it was no proxy after all.
-    fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<Waited>, Failure> {
+    fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<End>, Failure> {
         let mut readiness = Readiness::new(self.settings.limits, Shape::of(proxy, guessed));
         let mut clients = Clients::new(proxy);
         let mut second_guess = self.now() + SECOND_GUESS;
@@ -221,12 +225,12 @@ impl Waiter<'_> {
         verdict: Verdict,
         proxy: &Proxy,
         readiness: &Readiness,
-    ) -> Result<Option<Waited>, Failure> {
+    ) -> Result<Option<End>, Failure> {
         let now = self.now();
         Ok(match verdict {
             Verdict::Ready => {
                 tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = readiness.looks(), "the proxy is ready");
-                Some(Waited::Ready)
+                Some(End::Ready)
             }
             Verdict::Absent => Some(absent(now)),
             Verdict::TimedOut => {
@@ -241,7 +245,7 @@ impl Waiter<'_> {
                 let why = explain(proxy, readiness, &hints);
                 let sentence =
                     format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
-                Some(Waited::TimedOut(sentence))
+                Some(End::TimedOut(sentence))
             }
             Verdict::Unconfirmed => {
                 let Some(seen) = readiness.last_seen().1.cloned() else { return Ok(None) };
@@ -306,9 +310,9 @@ fn other_than(mesh: Mesh) -> Option<Mesh> {
     }
 }
 
-fn absent(now: Duration) -> Waited {
+fn absent(now: Duration) -> End {
     tracing::info!("no proxy has shown up within {}: going on without one", Spoken(now));
-    Waited::WithoutProxy
+    End::WithoutProxy
 }
 
 /// One connection to each endpoint.
@@ -342,7 +346,11 @@ impl Clients {
             (Target::Cheap, None) => &mut self.ready[0],
             (Target::Authority(index), _) => &mut self.ready[index],
         };
-        Ok(observation::decode(expect, poller.look(until, stop)?))
+        match poller.look(until, stop) {
+            Looked::Answer(answer) => Ok(observation::decode(expect, Ok(answer))),
+            Looked::Fault(fault) => Ok(observation::decode(expect, Err(fault))),
+            Looked::Stopped(signal) => Err(signal),
+        }
     }
 }
 

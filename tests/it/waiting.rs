@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::support::directory::Directory;
 use crate::support::meshim::Meshim;
 use crate::support::reply::Reply;
@@ -176,4 +178,37 @@ fn an_empty_variable_is_unset_for_a_subcommand_too() {
         .run()
         .expect_code(125);
     told.expect_stderr(&["--mesh: `no`", "MESHIM_ABSENT_AFTER"]);
+}
+
+/// A ready Istio proxy that never says how it forwards, which `--listen` is judged by.
+fn ready_and_silent_about_its_clusters() -> (StandIn, Meshim) {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::live()).says("/healthz/ready", Reply::envoy(200, ""));
+    proxy.says("/config_dump", Reply::Silence);
+    let ready = format!("{}/healthz/ready", proxy.url());
+    let options = ["--mesh=istio", "--admin-url", &proxy.url(), "--ready-url", &ready];
+    let run = Meshim::starts(["echo", "started"])
+        .with(options)
+        .with(["--listen=0.0.0.0:8080", "--request-timeout=60s"]);
+    (proxy, run)
+}
+
+#[test]
+fn a_stop_signal_is_heard_while_the_proxy_is_asked_how_it_forwards() {
+    let (proxy, run) = ready_and_silent_about_its_clusters();
+    let run = run.spawn();
+    proxy.wait_for_requests("/config_dump", 1);
+    run.signal(Signal::SIGTERM);
+    let ended = run.wait().expect_code(143);
+    assert_eq!(ended.expect_stderr(&["ended by SIGTERM", "--listen"]).stdout, "");
+}
+
+#[test]
+fn the_timeout_bounds_what_comes_between_ready_and_the_start_too() {
+    let (_proxy, run) = ready_and_silent_about_its_clusters();
+    let ended = run.with(["--timeout=400ms"]).run().expect_code(124);
+    ended.expect_stderr(&["the proxy is ready", "did not say within", "--listen"]);
+    let (_proxy, run) = ready_and_silent_about_its_clusters();
+    let ended = run.with(["--timeout=400ms", "--on-timeout=start"]).run().expect_code(0);
+    assert_eq!(ended.stdout, "started\n");
 }

@@ -50,6 +50,17 @@ struct Refused {
     question: Option<Question>,
 }
 
+/// What a look came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// A complete answer.
+    Answer(Answer),
+    /// None.
+    Fault(Fault),
+    /// A stop signal came meanwhile.
+    Stopped(Signal),
+}
+
 /// Why a look came to nothing.
 enum Unseen {
     Fault(Fault),
@@ -79,18 +90,11 @@ impl Poller {
     }
 
     /// Looks, and gives up at `until`. What is longer than [`ROOM`] is cut.
-    ///
-    /// # Errors
-    /// The stop signal that came meanwhile.
-    pub fn look(
-        &mut self,
-        until: Instant,
-        stop: &mut StopSignals,
-    ) -> Result<Result<Answer, Fault>, Signal> {
+    pub fn look(&mut self, until: Instant, stop: &mut StopSignals) -> Looked {
         match self.answer(until, stop) {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(Unseen::Fault(fault)) => Ok(Err(fault)),
-            Err(Unseen::Stopped(signal)) => Err(signal),
+            Ok(answer) => Looked::Answer(answer),
+            Err(Unseen::Fault(fault)) => Looked::Fault(fault),
+            Err(Unseen::Stopped(signal)) => Looked::Stopped(signal),
         }
     }
 
