@@ -21,7 +21,7 @@ use crate::core::mesh::{self, Detected, Mesh};
 use crate::core::proxy::Proxy;
 use crate::io::admin::Admin;
 use crate::io::sockets::listener::Listener;
-use crate::io::sockets::{addresses, listening, owners, sock_diag};
+use crate::io::sockets::{addresses, listening, owners};
 
 /// The pod as it was seen.
 #[derive(Debug)]
@@ -154,18 +154,6 @@ impl Pod {
                 return false;
             }
         };
-        let wildcard = |listener: &Listener| {
-            listener.address.is_ipv6() && listener.address.ip().is_unspecified()
-        };
-        let v6only =
-            if listening.iter().any(wildcard) { sock_diag::v6only() } else { Ok(Vec::new()) };
-        let v6only = v6only.unwrap_or_else(|error| {
-            let default = "taken for open to IPv4, too, as Linux's default is";
-            self.not_seen.push(format!(
-                "which [::] sockets leave IPv4 out: sock_diag fails: {error}; {default}"
-            ));
-            Vec::new()
-        });
         let holders =
             owners::holders(Path::new("/proc"), listening.iter().map(|listener| listener.inode));
         if let Some(problem) = &holders.problem {
@@ -179,9 +167,20 @@ impl Pod {
                 holders.unseen
             ));
         }
-        let v6only = |inode| v6only.iter().find(|known| known.0 == inode).map(|known| known.1);
+        let is_unclear = |listener: &Listener| {
+            listener.address.is_ipv6()
+                && listener.address.ip().is_unspecified()
+                && listener.v6only.is_none()
+        };
+        if listening.iter().any(is_unclear) {
+            self.not_seen.push(
+                "which [::] sockets leave IPv4 out, since sock_diag does not answer: taken for \
+                 open to IPv4, too, as Linux's default is"
+                    .to_owned(),
+            );
+        }
         self.sockets.extend(listening.iter().map(|listener| Socket {
-            bound: Bound { address: listener.address, v6only: v6only(listener.inode) },
+            bound: Bound { address: listener.address, v6only: listener.v6only },
             uid: listener.uid,
             holder: holders.of(listener.inode),
         }));

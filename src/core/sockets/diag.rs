@@ -141,14 +141,9 @@ pub fn messages(mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<Dump, 
 #[must_use]
 pub fn listener_of(body: &[u8]) -> Option<Listener> {
     let (uid, inode) = owner_of(body)?;
-    Some(Listener { address: address_at(body, 4, 8)?, uid, inode })
-}
-
-/// The inode of the socket of one answer, and whether it leaves IPv4 out.
-#[must_use]
-pub fn v6only_of(body: &[u8]) -> Option<(u64, bool)> {
-    let (_, inode) = owner_of(body)?;
-    Some((inode, *attribute(body, INET_DIAG_SKV6ONLY)?.first()? != 0))
+    // Only IPv6 sockets have it (`net/ipv4/inet_diag.c`, `inet_diag_msg_attrs_fill`).
+    let v6only = attribute(body, INET_DIAG_SKV6ONLY).and_then(|value| Some(*value.first()? != 0));
+    Some(Listener { address: address_at(body, 4, 8)?, uid, inode, v6only })
 }
 
 /// The connection of one answer.
@@ -316,7 +311,7 @@ mod tests {
         let whole = message(SOCK_DIAG_BY_FAMILY, &answer(208));
         let read = |bytes: &[u8]| {
             let _ = messages(bytes, &mut |body| {
-                let _ = (listener_of(body), v6only_of(body), connection_of(body));
+                let _ = (listener_of(body), connection_of(body));
             });
         };
         for length in 0..whole.len() {

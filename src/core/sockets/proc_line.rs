@@ -32,7 +32,7 @@ pub fn parse(line: &str) -> Line {
         let uid = fields.nth(2)?.parse().ok()?;
         let inode = fields.nth(1)?.parse().ok()?;
         Some(if state == State::Listen {
-            Line::Listener(Listener { address, uid, inode })
+            Line::Listener(Listener { address, uid, inode, v6only: None })
         } else {
             let (local, remote) = (canonical(address), canonical(remote));
             let traffic = None;
@@ -110,7 +110,10 @@ mod tests {
                     00000000  1000        0 12345 1 0000000000000000 100 0 0 10 0"
             .replace(" 0:0 ", " 00000000000000000000000000000000:0000 ");
         let address = "[::ffff:10.0.0.5]:8080".parse().unwrap();
-        assert_eq!(parse(&line), Line::Listener(Listener { address, uid: 1000, inode: 12345 }));
+        assert_eq!(
+            parse(&line),
+            Line::Listener(Listener { address, uid: 1000, inode: 12345, v6only: None })
+        );
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! Each request has one deadline, connecting included, and a bound on what it holds: a body is handed
 //! on piece by piece, or cut. Must never judge an answer, follow a redirect or resolve a name.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
@@ -20,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::core::answer::{Answer, Fault, server_name};
 use crate::core::endpoint::Address;
+use crate::io::http::fault;
 
 /// What an answer's head may take: Envoy's own limit is 60 KiB.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 async fn connect(address: &Address) -> Result<SendRequest<Empty<Bytes>>, Fault> {
     let socket: Box<dyn Socket> = match address {
         Address::Unix(path) => {
-            Box::new(UnixStream::connect(path).await.map_err(|error| unconnected(&error))?)
+            Box::new(UnixStream::connect(path).await.map_err(|error| fault::of_connecting(&error))?)
         }
         Address::Tcp { .. } => Box::new(connect_tcp(address.socket_addresses()).await?),
     };
@@ -168,10 +168,9 @@ async fn connect(address: &Address) -> Result<SendRequest<Empty<Bytes>>, Fault> 
     Ok(sender)
 }
 
-/// Tries the addresses in order; the first one's refusal is what is told, unless a later one fails
-/// otherwise.
+/// Tries the addresses in order.
 async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
-    let mut fault = Fault::Refused;
+    let mut fault = None;
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
@@ -179,12 +178,12 @@ async fn connect_tcp(addresses: Vec<SocketAddr>) -> Result<TcpStream, Fault> {
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            // A pod without IPv6 has no ::1: nobody listens there either.
-            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {}
-            Err(error) => fault = unconnected(&error),
+            Err(error) => {
+                fault = Some(fault::of_several(fault, fault::of_connecting(&error)));
+            }
         }
     }
-    Err(fault)
+    Err(fault.unwrap_or(Fault::Refused))
 }
 
 /// The head, and whether all of the body was read: else the connection has a rest of it.
@@ -200,14 +199,6 @@ async fn read(response: Response<Incoming>, sink: Sink<'_>) -> Result<(Head, boo
         }
     }
     Ok((Head { status, server }, true))
-}
-
-fn unconnected(error: &std::io::Error) -> Fault {
-    match error.kind() {
-        ErrorKind::ConnectionRefused | ErrorKind::NotFound => Fault::Refused,
-        ErrorKind::TimedOut => Fault::Silent,
-        _ => Fault::Unreachable(error.to_string()),
-    }
 }
 
 /// hyper's words with the cause behind them.

@@ -19,6 +19,7 @@ use nix::sys::socket::{
 use crate::core::answer::{Answer, Fault};
 use crate::core::endpoint::{Address, Endpoint};
 use crate::core::signal::Signal;
+use crate::io::http::fault;
 use crate::io::http::response::{self, ROOM};
 use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::sock_diag::{self, Question};
@@ -159,7 +160,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Tries the addresses in order. That nobody listens is told where no address fails otherwise.
+    /// Tries the addresses in order.
     fn over_new_connection(
         &mut self,
         address: &Address,
@@ -169,17 +170,16 @@ impl Exchange<'_> {
             let connection = self.connected(AddressFamily::Unix, &address)?;
             return self.received(connection);
         }
-        let mut fault = Fault::Refused;
+        let mut fault = None;
         for address in address.socket_addresses() {
             let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
             match self.connected(family, &SockaddrStorage::from(address)) {
                 Ok(connection) => return self.received(connection),
-                Err(Unseen::Fault(Fault::Refused)) => {}
-                Err(Unseen::Fault(another)) => fault = another,
+                Err(Unseen::Fault(next)) => fault = Some(fault::of_several(fault, next)),
                 Err(stopped) => return Err(stopped),
             }
         }
-        Err(fault.into())
+        Err(fault.unwrap_or(Fault::Refused).into())
     }
 
     fn over(&mut self, connection: OwnedFd) -> Result<(Answer, Option<OwnedFd>), Unseen> {
@@ -249,16 +249,7 @@ impl Exchange<'_> {
 }
 
 fn unconnected(error: Errno) -> Fault {
-    match error {
-        // A pod without IPv6 has no ::1: nobody listens there either.
-        Errno::ECONNREFUSED | Errno::ENOENT | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT => {
-            Fault::Refused
-        }
-        // Where a Unix socket's backlog is full, its server has not come to accept anybody for a
-        // while.
-        Errno::ETIMEDOUT | Errno::EAGAIN => Fault::Silent,
-        error => Fault::Unreachable(std::io::Error::from(error).to_string()),
-    }
+    fault::of_connecting(&error.into())
 }
 
 fn broken(error: Errno) -> Fault {

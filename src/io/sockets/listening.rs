@@ -26,8 +26,10 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
             let Ok(socket) = std::net::TcpListener::bind(address) else { continue };
             let address = socket.local_addr().unwrap();
+            // /proc/net does not tell of the last one.
             let found = |all: Vec<Listener>| -> Vec<Listener> {
-                all.into_iter().filter(|found| found.address == address).collect()
+                let here = all.into_iter().filter(|found| found.address == address);
+                here.map(|found| Listener { v6only: None, ..found }).collect()
             };
             let asked = found(sock_diag::listening().unwrap());
             // Long files of /proc are read in pieces: one is passed over where another socket is

@@ -32,7 +32,7 @@ const DATAGRAM: usize = 8 * 1024;
 /// Every listening TCP socket, over both families.
 ///
 /// # Errors
-/// As [`v6only`].
+/// The system's: no such protocol, not permitted, no answer in time.
 pub fn listening() -> std::io::Result<Vec<Listener>> {
     let mut found = Vec::new();
     let mut kernel = Kernel::connect()?;
@@ -41,18 +41,6 @@ pub fn listening() -> std::io::Result<Vec<Listener>> {
             found.extend(diag::listener_of(body));
         })?;
     }
-    Ok(found)
-}
-
-/// Whether each listening IPv6 socket leaves IPv4 out, by inode.
-///
-/// # Errors
-/// The system's: no such protocol, not permitted, no answer in time.
-pub fn v6only() -> std::io::Result<Vec<(u64, bool)>> {
-    let mut found = Vec::new();
-    Kernel::connect()?.dump(&diag::ask_for_listeners(Family::V6), |body| {
-        found.extend(diag::v6only_of(body));
-    })?;
     Ok(found)
 }
 
@@ -175,8 +163,9 @@ mod tests {
     #[test]
     fn the_kernel_tells_v6only_of_both_kinds_of_sockets() {
         let ((_dual, dual), (_only, only)) = (listener(false), listener(true));
-        let found = v6only().unwrap();
-        assert!(found.contains(&(dual, false)) && found.contains(&(only, true)), "{found:?}");
+        let found = listening().unwrap();
+        let v6only = |inode| found.iter().find(|found| found.inode == inode).unwrap().v6only;
+        assert_eq!((v6only(dual), v6only(only)), (Some(false), Some(true)));
     }
 
     #[test]
