@@ -7,7 +7,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 use super::pod;
-use super::runtime::{block_on, register_signals};
+use super::runtime::block_on;
 use crate::config::Drain as Settings;
 use crate::core::duration::Spoken;
 use crate::core::envoy::activity::Activity;
@@ -20,6 +20,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::stopping::drain::{self, Drain, Next, Plan, Reason, Seen, Source, Times};
 use crate::io::admin::Admin;
+use crate::io::signals::StopSignals;
 use crate::io::sockets::{listening, proc_net};
 
 /// One request to the admin API.
@@ -30,9 +31,8 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// No proxy, or none that can be drained; a stop signal.
-pub fn drain(settings: &Settings) -> Result<Exit, Failure> {
+pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     block_on(async {
-        let mut stop = register_signals()?;
         let proxy = pod::proxy_now(settings.proxy.as_ref());
         let no = |sentence: String| Failure::new(Exit::No, sentence);
         let proxy = proxy.ok_or_else(|| {

@@ -21,12 +21,17 @@ use tracing::Level as TracingLevel;
 
 use crate::config::{self, Form, Job, Level, Report};
 use crate::core::exit::{Exit, Failure};
+use crate::io::signals::StopSignals;
 use crate::io::{files, log};
 
-/// All of meshim but its end: reads the settings, does the job, tells a failure.
+/// All of meshim but its end: hears signals, reads the settings, does the job, tells a failure.
+///
+/// The command line is read after the first signal could be heard: for PID 1 a signal that nobody
+/// is ready for is lost.
 #[must_use]
-pub fn main(args: Vec<OsString>) -> Exit {
-    let (report, job) = config::load(args);
+pub fn main(args: impl FnOnce() -> Vec<OsString>) -> Exit {
+    let stop = StopSignals::register();
+    let (report, job) = config::load(args());
     let level = match report.level {
         Level::Error => TracingLevel::ERROR,
         Level::Warn => TracingLevel::WARN,
@@ -34,23 +39,35 @@ pub fn main(args: Vec<OsString>) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
-    match job.and_then(perform) {
+    match job.and_then(|job| perform(job, heard(stop)?)) {
         Ok(exit) => exit,
         Err(failure) => tell(&report, &failure),
     }
 }
 
-fn perform(job: Job) -> Result<Exit, Failure> {
+fn heard(stop: std::io::Result<StopSignals>) -> Result<StopSignals, Failure> {
+    stop.map_err(|error| {
+        let sentence = format!("the kernel refuses signalfd, by which signals are heard: {error}");
+        Failure::new(Exit::Failed, sentence)
+    })
+}
+
+fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
     match job {
-        Job::Run(run) => run::run(&run),
-        Job::Wait(wait) => wait::wait(&wait),
-        Job::Drain(drain) => drain::drain(&drain),
-        Job::Quit(quit) => quit::quit(&quit),
-        Job::Check(check) => check::check(&check),
-        Job::Probe(probe) => probe::probe(&probe),
-        Job::Install(directory) => install::install(&directory),
-        Job::Print(text) => print(&text),
+        Job::Run(run) => run::run(&run, stop),
+        Job::Wait(wait) => wait::wait(&wait, stop),
+        Job::Drain(drain) => drain::drain(&drain, stop),
+        Job::Quit(quit) => quit::quit(&quit, stop),
+        // These are over at once, and end by a signal as every program does.
+        Job::Check(check) => unmasked(&stop).and_then(|()| check::check(&check)),
+        Job::Probe(probe) => unmasked(&stop).and_then(|()| probe::probe(&probe)),
+        Job::Install(directory) => unmasked(&stop).and_then(|()| install::install(&directory)),
+        Job::Print(text) => unmasked(&stop).and_then(|()| print(&text)),
     }
+}
+
+fn unmasked(stop: &StopSignals) -> Result<(), Failure> {
+    stop.restore_mask().map_err(|error| start::mask_refused(&error))
 }
 
 fn print(text: &str) -> Result<Exit, Failure> {

@@ -5,7 +5,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 use super::pod;
-use super::runtime::{block_on, register_signals};
+use super::runtime::block_on;
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::server_info::ServerInfo;
@@ -13,14 +13,14 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::stopping::quit::{Next, Outcome, Quit};
 use crate::io::http::client::Client;
+use crate::io::signals::StopSignals;
 
 /// `meshim quit`: 0 when the proxy will end, or is a native sidecar, which Kubernetes ends; else 1.
 ///
 /// # Errors
 /// There is nobody to ask, or not all agree; a stop signal.
-pub fn quit(settings: &Settings) -> Result<Exit, Failure> {
+pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     block_on(async {
-        let mut stop = register_signals()?;
         let proxy = pod::proxy_now(settings.proxy.as_ref());
         let request =
             Request { urls: settings.urls.clone(), proxy, facts: None, seen_alive: false };

@@ -7,8 +7,8 @@ use tokio::select;
 
 use super::check::{after_start, enforce, listen_at_once, listen_before_start};
 use super::quit::Request;
-use super::runtime::{block_on, register_signals};
-use super::start::{not_started, stopped_before_start};
+use super::runtime::block_on;
+use super::start::{mask_refused, not_started, stopped_before_start};
 use super::supervise::{Background, supervise};
 use super::wait::{End, Waited, until_ready};
 use super::{pod, quit};
@@ -27,11 +27,11 @@ use crate::io::{identity, process};
 /// # Errors
 /// The command is missing (before any wait), a finding under `enforce`, the timeout, a
 /// stop signal, fork or exec.
-pub fn run(settings: &Run) -> Result<Exit, Failure> {
-    let mut stop = register_signals()?;
+pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
+        stop.restore_mask().map_err(|error| mask_refused(&error))?;
         return Err(not_started(&path, &process::become_command(&path, &settings.command)));
     };
     if let Some(signal) = supervised.parent_death {

@@ -1,9 +1,8 @@
-//! What every job that waits for something begins with: one thread's runtime, and the stop signals.
+//! One thread's runtime, for every job that waits for several things at once.
 
 use std::pin::{Pin, pin};
 
 use crate::core::exit::{Exit, Failure};
-use crate::io::signals::StopSignals;
 
 /// Runs `future` on this thread, the only one.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -26,11 +25,4 @@ fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
         .map_err(failed)?
         .block_on(future);
     Ok(())
-}
-
-/// Catches the stop signals, from before the first look on.
-pub(super) fn register_signals() -> Result<StopSignals, Failure> {
-    StopSignals::register().map_err(|error| {
-        Failure::new(Exit::Failed, format!("the kernel refuses handlers for stop signals: {error}"))
-    })
 }

@@ -20,9 +20,9 @@ use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
-use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Phase};
+use crate::core::stopping::lifecycle::{Action, Event, Lifecycle};
 use crate::io::process::{self, Application, Change};
-use crate::io::signals::{Arrival, Inbox, Remembered, StopSignals};
+use crate::io::signals::{Arrival, Inbox, StopSignals};
 use crate::io::terminal::Terminal;
 
 /// Starts the command and stays until its end.
@@ -37,22 +37,24 @@ pub(super) async fn supervise(
     background: Option<Background>,
     stop: &mut StopSignals,
 ) -> Result<Exit, Failure> {
-    let failed = |what: &str, error: std::io::Error| {
-        Failure::new(Exit::Failed, format!("the kernel refuses {what}: {error}"))
-    };
-    // From here on every signal is remembered, so that none is lost on the way to the first look
-    // into the inbox.
-    let remembered = Remembered::register().map_err(|error| failed("signal handlers", error))?;
-    stopped_before_start(stop)?;
+    // All that can fail comes first.
+    let mut inbox = Inbox::prepare(stop).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the kernel refuses signal handlers or signalfd: {error}"),
+        )
+    })?;
     if let Err(error) = process::adopt_orphans() {
         tracing::warn!(
             "the kernel does not let us adopt orphans: {error}; they go to the container's init"
         );
     }
     let terminal = Terminal::controlling();
-    let application = Application::start(path, command, terminal.is_none())
-        .map_err(|error| not_started(path, &error))?;
-    let inbox = remembered.into_inbox().map_err(|error| failed("signalfd", error))?;
+    stopped_before_start(stop)?;
+    let started = inbox.while_unblocked(|| Application::start(path, command, terminal.is_none()));
+    let application = started.map_err(|error| not_started(path, &error))?;
+    // The point of no return: from here on nothing of ours ends the application, and no error of
+    // ours ends this function.
     tracing::debug!(pid = application.pid(), "the application has started");
     Ok(Supervisor::new(settings, application, terminal, proxy, background).run(inbox).await)
 }
@@ -125,11 +127,8 @@ impl<'a> Supervisor<'a> {
             let events = select! {
                 biased;
                 arrival = inbox.next() => match arrival {
-                    Ok(Arrival::Child) => self.on_child(),
-                    Ok(arrival) => self.on_signal(arrival),
-                    // It is our own descriptor, open and valid: nothing that could be waited for,
-                    // nor done about it.
-                    Err(error) => return self.deaf(&error),
+                    Arrival::Child => self.on_child(),
+                    arrival => self.on_signal(arrival),
                 },
                 done = finished(&mut self.work) => self.on_done(done),
                 () = at(deadline) => vec![Event::TimeOver],
@@ -256,17 +255,6 @@ impl<'a> Supervisor<'a> {
             tracing::warn!(
                 "{signal} cannot be sent to the application: {error}; does it run as another user?"
             );
-        }
-    }
-
-    fn deaf(&self, error: &std::io::Error) -> Exit {
-        tracing::error!(
-            "signals cannot be read any more: {error}; phase={:?}",
-            self.lifecycle.phase()
-        );
-        match self.lifecycle.phase() {
-            Phase::Quitting(exit) => exit,
-            _ => Exit::Failed,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::select;
 
-use super::runtime::{block_on, register_signals};
+use super::runtime::block_on;
 use crate::config::Wait;
 use crate::core::duration::Spoken;
 use crate::core::endpoint::Endpoint;
@@ -36,8 +36,7 @@ const SECOND_GUESS: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
-pub fn wait(settings: &Wait) -> Result<Exit, Failure> {
-    let mut stop = register_signals()?;
+pub fn wait(settings: &Wait, mut stop: StopSignals) -> Result<Exit, Failure> {
     match until_ready(settings, &mut stop).end? {
         End::Ready | End::WithoutProxy => Ok(Exit::Yes),
         End::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),

@@ -59,6 +59,12 @@ impl Signal {
         !matches!(self.0, 4 | 7 | 8 | 9 | 11 | 17 | 19 | 32 | 33)
     }
 
+    /// Does it end a program that has no handler for it (`signal(7)`: Term and Core)?
+    #[must_use]
+    pub const fn ends_a_program(self) -> bool {
+        !matches!(self.0, 17..=23 | 28)
+    }
+
     /// The kernel's number, 1-64.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -162,6 +168,15 @@ mod tests {
             "signal 33",
         ];
         assert_eq!(not, names);
+    }
+
+    #[test]
+    fn what_the_kernel_ignores_or_stops_by_itself_ends_no_program() {
+        let all = (1..=64).filter_map(Signal::from_number);
+        let harmless = all.filter(|signal| !signal.ends_a_program());
+        let names: Vec<String> = harmless.map(|signal| signal.to_string()).collect();
+        let expected = ["CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "WINCH"];
+        assert_eq!(names, expected.map(|name| format!("SIG{name}")));
     }
 
     #[test]

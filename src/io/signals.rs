@@ -1,38 +1,42 @@
 //! Signals that arrive, as [`Signal`]s. Registering is eager and can fail; waiting is separate.
 //!
-//! Until the application has started there are handlers and no mask: exec resets handlers, so
-//! nothing of meshim is left in the application. A signal that was ignored when meshim started
-//! (`nohup`) stays ignored, for meshim and for the application. Afterwards all signals are blocked
-//! and read from a signalfd: that tells who sent each one, hears those that were ignored at the
-//! start, and keeps every single real-time signal, as the kernel queues them.
+//! From the first instruction on, every signal that would end a program is blocked and read from a
+//! signalfd. A blocked signal is kept by the kernel also for PID 1, for which one without a handler
+//! is thrown away (`kernel/signal.c`, `sig_ignored`), and one that the parent had blocked is heard,
+//! too. Owns the mask; must give back the original one before anything else is executed.
+//! A signal that was ignored at the start (`nohup`) stays ignored until the application runs.
 
 use std::fs::File;
 use std::future::pending;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::getpid;
-use signal_hook::iterator::backend::SignalDelivery;
-use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
 
 use crate::core::signal::Signal;
 
-/// The signals that end the wait.
-const STOP: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP];
-
 /// Stop signals from the moment this exists.
-pub struct StopSignals(SignalDelivery<UnixStream, SignalOnly>);
+#[derive(Debug)]
+pub struct StopSignals {
+    fd: SignalFd,
+    /// What `fd` reads.
+    heard: SigSet,
+    /// What was blocked when meshim started.
+    original: SigSet,
+    /// What was ignored then: bit 0 is signal 1.
+    ignored: u64,
+}
 
 /// What a wait ended by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +50,64 @@ pub enum Woken {
 }
 
 impl StopSignals {
-    /// Catches TERM, INT, QUIT and HUP from now on, also as PID 1.
+    /// Hears every signal that would end a program from now on, also as PID 1 and also where the
+    /// parent had blocked it. [`StopSignals::restore_mask`] must come before an exec.
     ///
     /// # Errors
-    /// The kernel refuses the handlers or the socket pair behind them.
+    /// The kernel refuses the mask or the signalfd.
     pub fn register() -> std::io::Result<Self> {
-        let ignored = ignored();
-        let numbers = STOP
-            .into_iter()
-            .map(Signal::number)
-            .filter(|number| ignored & (1 << (number - 1)) == 0);
-        let (arrivals, notify) = UnixStream::pair()?;
-        let numbers = numbers.map(i32::from);
-        Ok(Self(SignalDelivery::with_pipe(arrivals, notify, SignalOnly, numbers)?))
+        // nix cannot name a real-time signal: all of them are in, and nothing else needs naming.
+        let mut heard = SigSet::all();
+        for number in 1..32 {
+            let is_heard = Signal::from_number(number)
+                .is_some_and(|signal| signal.ends_a_program() && signal.can_be_forwarded());
+            // PIPE is what our own writing to a closed pipe causes.
+            if !is_heard || number == libc::SIGPIPE {
+                heard.remove(nix::sys::signal::Signal::try_from(number)?);
+            }
+        }
+        let original = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let fd = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Self { fd, heard, original, ignored: ignored() })
+    }
+
+    /// Hears these, too: signals that end no program, but mean "stop" to this application.
+    ///
+    /// # Errors
+    /// The kernel refuses the mask.
+    pub fn hear(&mut self, signals: &[Signal]) -> std::io::Result<()> {
+        let before = self.heard;
+        // The real-time ones are in already.
+        let named = signals.iter().map(|signal| i32::from(signal.number()));
+        self.heard.extend(named.filter_map(|it| nix::sys::signal::Signal::try_from(it).ok()));
+        if self.heard != before {
+            self.heard.thread_block()?;
+            self.fd.set_mask(&self.heard)?;
+        }
+        Ok(())
+    }
+
+    /// Blocks again what was blocked when meshim started, and nothing else: the next program gets
+    /// the mask that it would have got without meshim.
+    ///
+    /// # Errors
+    /// The kernel refuses the mask.
+    pub fn restore_mask(&self) -> std::io::Result<()> {
+        // musl hides signal 34 from its callers: it alone is unblocked afterwards in any case.
+        Ok(self.original.thread_set_mask()?)
     }
 
     /// A stop signal that has arrived by now, without waiting.
     #[must_use]
     pub fn arrived(&mut self) -> Option<Signal> {
-        self.0.pending().find_map(Signal::from_number)
+        while let Ok(Some(info)) = self.fd.read_signal() {
+            let signal = i32::try_from(info.ssi_signo).ok().and_then(Signal::from_number);
+            let is_ignored = |signal: &Signal| self.ignored & (1 << (signal.number() - 1)) != 0;
+            if let Some(signal) = signal.filter(|signal| !is_ignored(signal)) {
+                return Some(signal);
+            }
+        }
+        None
     }
 
     /// Waits for a stop signal, for the descriptor, or for `until`, whichever comes first; to the
@@ -79,7 +122,7 @@ impl StopSignals {
     ) -> std::io::Result<Woken> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let arrivals = self.0.get_read().as_fd();
+            let arrivals = self.fd.as_fd();
             let (other, wanted) = other.unwrap_or((arrivals, PollFlags::empty()));
             let mut polled = [PollFd::new(arrivals, PollFlags::POLLIN), PollFd::new(other, wanted)];
             match ppoll(&mut polled, Some(left.into()), None) {
@@ -103,15 +146,9 @@ impl StopSignals {
                 return signal;
             }
             // There is no waiting for what the kernel will not watch.
-            let Ok(watched) = self.watched() else { return pending().await };
+            let Ok(watched) = watch(self.fd.as_fd()) else { return pending().await };
             let _ = watched.readable().await;
         }
-    }
-
-    fn watched(&self) -> std::io::Result<tokio::net::UnixStream> {
-        let copy = self.0.get_read().try_clone()?;
-        copy.set_nonblocking(true)?;
-        tokio::net::UnixStream::from_std(copy)
     }
 }
 
@@ -126,88 +163,100 @@ pub enum Arrival {
     Kernel(Signal),
 }
 
-/// Every signal that can be forwarded, from the moment this exists: before the application does.
+/// Every signal that can be forwarded, once the application runs. All that can fail is done before.
 #[derive(Debug)]
-pub struct Remembered(Vec<(Signal, Arc<AtomicBool>)>);
+pub struct Inbox {
+    fd: AsyncFd<SignalFd>,
+    all: SigSet,
+    original: SigSet,
+    /// What has come while the application was started.
+    meanwhile: Vec<(Signal, Arc<AtomicBool>)>,
+    early: Vec<Arrival>,
+}
 
-impl Remembered {
-    /// Catches them all, and SIGCHLD: ignored, it would have the kernel throw exit statuses away
-    /// (`wait(2)`).
+impl Inbox {
+    /// Gets everything ready, in a tokio runtime. `stop` goes on hearing what it hears.
+    ///
+    /// The child inherits our mask, so the original one is in force while it is started. Handlers
+    /// bridge that moment; exec resets them. They catch SIGCHLD, too: ignored, it would have the
+    /// kernel throw exit statuses away (`wait(2)`).
     ///
     /// # Errors
-    /// The kernel refuses handlers.
-    pub fn register() -> std::io::Result<Self> {
-        let ignored = ignored();
+    /// The kernel refuses handlers, the signalfd, or to watch it.
+    pub fn prepare(stop: &StopSignals) -> std::io::Result<Self> {
         let is_wanted = |signal: &Signal| {
-            signal.can_be_forwarded() && ignored & (1 << (signal.number() - 1)) == 0
+            signal.can_be_forwarded() && stop.ignored & (1 << (signal.number() - 1)) == 0
         };
-        let mut remembered = Vec::new();
+        let mut meanwhile = Vec::new();
         for signal in (1..=64).filter_map(Signal::from_number).filter(is_wanted) {
             let flag = Arc::new(AtomicBool::new(false));
             match signal_hook::flag::register(i32::from(signal.number()), Arc::clone(&flag)) {
-                Ok(_) => remembered.push((signal, flag)),
+                Ok(_) => meanwhile.push((signal, flag)),
                 // musl keeps 34 for itself, too (`src/signal/sigaction.c`).
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
                 Err(error) => return Err(error),
             }
         }
         signal_hook::flag::register(libc::SIGCHLD, Arc::default())?;
-        Ok(Self(remembered))
-    }
-
-    /// Goes on with a signalfd, now that the application has started. Needs a tokio runtime.
-    ///
-    /// # Errors
-    /// The kernel refuses the mask or the descriptor.
-    pub fn into_inbox(self) -> std::io::Result<Inbox> {
-        let mut set = SigSet::all();
+        let mut all = SigSet::all();
         for fault in [libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV] {
-            set.remove(nix::sys::signal::Signal::try_from(fault)?);
+            all.remove(nix::sys::signal::Signal::try_from(fault)?);
         }
-        set.thread_block()?;
-        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe and demands what SignalFd does: to own its descriptor"
-        )]
-        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
-        // A child may have ended before the mask was set.
-        let mut early = vec![Arrival::Child];
-        let caught = self.0.iter().filter(|(_, flag)| flag.load(Ordering::SeqCst));
-        early.extend(caught.map(|(signal, _)| Arrival::Sent(*signal)));
-        Ok(Inbox { fd, early })
+        let fd = SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let fd = watch(fd)?;
+        all.thread_block()?;
+        Ok(Self { fd, all, original: stop.original, meanwhile, early: Vec::new() })
     }
-}
 
-/// Signals that arrive at a supervisor.
-#[derive(Debug)]
-pub struct Inbox {
-    fd: AsyncFd<SignalFd>,
-    /// What came before.
-    early: Vec<Arrival>,
-}
+    /// Calls `start` with the mask that meshim was started with, which the child inherits. Nothing
+    /// in here can fail: the kernel has taken both masks before.
+    pub fn while_unblocked<T>(&mut self, start: impl FnOnce() -> T) -> T {
+        let _ = self.original.thread_set_mask();
+        let started = start();
+        let _ = self.all.thread_block();
+        // A child may have ended before the mask was set.
+        self.early.push(Arrival::Child);
+        let caught = self.meanwhile.iter().filter(|(_, flag)| flag.load(Ordering::SeqCst));
+        self.early.extend(caught.map(|(signal, _)| Arrival::Sent(*signal)));
+        started
+    }
 
-impl Inbox {
     /// The next one. May be dropped and called again: nothing is lost.
-    ///
-    /// # Errors
-    /// The kernel's, for a descriptor that is no more.
-    pub async fn next(&mut self) -> std::io::Result<Arrival> {
+    pub async fn next(&mut self) -> Arrival {
         loop {
             if let Some(early) = self.early.pop() {
-                return Ok(early);
+                return early;
             }
-            let mut ready = self.fd.readable().await?;
-            match ready.get_inner().read_signal()? {
-                Some(info) => {
-                    if let Some(arrival) = arrival(&info) {
-                        return Ok(arrival);
-                    }
+            match self.read().await {
+                Ok(Some(arrival)) => return arrival,
+                Ok(None) => {}
+                // The descriptor is our own, open and valid, so this is not to happen. The
+                // application is looked after all the same, and no error of ours ends it.
+                Err(_) => {
+                    sleep(Duration::from_secs(1)).await;
+                    return Arrival::Child;
                 }
-                None => ready.clear_ready(),
             }
         }
     }
+
+    async fn read(&self) -> std::io::Result<Option<Arrival>> {
+        let mut ready = self.fd.readable().await?;
+        let info = ready.get_inner().read_signal()?;
+        if info.is_none() {
+            ready.clear_ready();
+        }
+        Ok(info.and_then(|info| arrival(&info)))
+    }
+}
+
+/// The runtime tells when `fd` can be read.
+fn watch<F: std::os::fd::AsRawFd>(fd: F) -> std::io::Result<AsyncFd<F>> {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe and demands what we do: to keep the descriptor open"
+    )]
+    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 /// What a signal means here; `None` for one that our own writing to a closed pipe has caused.

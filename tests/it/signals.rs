@@ -1,10 +1,15 @@
-//! Signals while waiting: the four stop signals end the wait, all others change nothing, however
-//! many.
+//! Signals while waiting: what would end a program ends the wait, all others change nothing,
+//! however many.
+
+use std::iter::repeat_n;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 
 use crate::support::meshim::{Meshim, Running};
+use crate::support::process::Process;
 use crate::support::reply::Reply;
+use crate::support::shared::poll;
 use crate::support::standin::StandIn;
 
 fn started(meshim: Meshim, proxy: &StandIn) -> Running {
@@ -39,6 +44,61 @@ fn a_stop_signal_ends_the_wait_with_128_and_its_number_also_as_pid_one() {
             ]);
         }
     }
+}
+
+#[test]
+fn every_signal_that_ends_a_program_ends_the_wait_also_as_pid_one() {
+    // The kernel throws a signal away that PID 1 has no handler for. PIPE is what our own writing
+    // causes, the faults and CHLD stay what they are.
+    let ends = (1..=64).filter(|number| {
+        ![4, 7, 8, 9, 11, 13, 17, 18, 19, 20, 21, 22, 23, 28, 32, 33].contains(number)
+    });
+    let proxy = initializing();
+    for number in ends {
+        let run = started(Meshim::starts(["true"]).being_pid_one(), &proxy);
+        let script = format!("kill -{number} {}", run.pid());
+        let sent = Process::spawn(Command::new("/bin/sh").args(["-c", &script])).wait();
+        assert_eq!(sent.code, Some(0), "{number}: {sent:?}");
+        run.wait().expect_code(128 + number);
+    }
+}
+
+#[test]
+fn a_stop_signal_that_the_parent_had_blocked_ends_the_wait() {
+    let proxy = initializing();
+    let blocked = ["env", "--block-signal=TERM", "--block-signal=USR2"];
+    let run = started(Meshim::starts(["true"]).behind(blocked), &proxy);
+    run.signal(Signal::SIGTERM);
+    run.wait().expect_code(143);
+}
+
+#[test]
+fn a_stop_signal_while_the_command_line_is_read_is_not_lost_for_pid_one() {
+    // A command line that takes its time.
+    let options = ["--mesh=istio", "--timeout=0"];
+    let run = Meshim::starts(["true"].into_iter().chain(repeat_n("a", 60_000)));
+    let run = run.being_pid_one().with(options).spawn();
+    let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", run.pid())).ok();
+    let is_heard = || {
+        let status = file("status")?;
+        let masks = status
+            .lines()
+            .filter(|line| line.starts_with("SigBlk:") || line.starts_with("SigCgt:"));
+        let masks = masks.filter_map(|line| u64::from_str_radix(line[7..].trim(), 16).ok());
+        Some(masks.fold(0, |all, mask| all | mask) & 1 << 14 != 0)
+    };
+    // In hundredths of a second; the program, and not `unshare`.
+    let cpu_time = || {
+        let stat = file("stat")?;
+        let (name, fields) = stat.rsplit_once(") ")?;
+        let ticks =
+            fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+        name.ends_with("(meshim").then(|| ticks.sum::<u64>())
+    };
+    // Heard, or late: two hundredths of a second would have been enough.
+    poll(|| (cpu_time()? >= 2 || is_heard()?).then_some(())).expect("it runs");
+    run.signal(Signal::SIGTERM);
+    run.wait().expect_code(143);
 }
 
 #[test]

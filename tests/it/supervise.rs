@@ -266,7 +266,8 @@ fn what_cannot_be_started_is_told_as_without_supervising() {
 #[test]
 fn the_application_gets_the_mask_and_the_dispositions_that_meshim_got() {
     let masks = ["grep", "-E", "Sig(Blk|Ign|Cgt)", "/proc/self/status"];
-    for shell in ["exec \"$@\"", "trap '' HUP USR1 INT; exec \"$@\""] {
+    let blocked = "exec env --block-signal=TERM --block-signal=RTMIN+3 \"$@\"";
+    for shell in ["exec \"$@\"", "trap '' HUP USR1 INT; exec \"$@\"", blocked] {
         let bare = supervising(masks).behind_shell(shell).run().expect_code(0);
         let mut direct = Command::new("/bin/sh");
         direct.env_clear().args(["-c", shell, "sh"]).args(masks);
