@@ -21,7 +21,7 @@ use tracing::Level as TracingLevel;
 
 use crate::config::{self, Form, Job, Level, Report};
 use crate::core::exit::{Exit, Failure};
-use crate::io::signals::StopSignals;
+use crate::io::signals::{Refused, StopSignals};
 use crate::io::{files, log};
 
 /// All of meshim but its end: hears signals, reads the settings, does the job, tells a failure.
@@ -39,17 +39,15 @@ pub fn main(args: impl FnOnce() -> Vec<OsString>) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
-    match job.and_then(|job| perform(job, heard(stop)?)) {
+    match job.and_then(|job| perform(job, stop.map_err(unheard)?)) {
         Ok(exit) => exit,
         Err(failure) => tell(&report, &failure),
     }
 }
 
-fn heard(stop: std::io::Result<StopSignals>) -> Result<StopSignals, Failure> {
-    stop.map_err(|error| {
-        let sentence = format!("the kernel refuses signalfd, by which signals are heard: {error}");
-        Failure::new(Exit::Failed, sentence)
-    })
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn unheard(refused: Refused) -> Failure {
+    Failure::new(Exit::Failed, refused.to_string())
 }
 
 fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
@@ -67,7 +65,7 @@ fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
 }
 
 fn unmasked(stop: &StopSignals) -> Result<(), Failure> {
-    stop.restore_mask().map_err(|error| start::mask_refused(&error))
+    stop.restore_mask().map_err(unheard)
 }
 
 fn print(text: &str) -> Result<Exit, Failure> {

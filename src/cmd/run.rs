@@ -8,7 +8,7 @@ use tokio::select;
 use super::check::{after_start, enforce, listen_at_once, listen_before_start};
 use super::quit::Request;
 use super::runtime::block_on;
-use super::start::{mask_refused, not_started, stopped_before_start};
+use super::start::{not_started, stopped_before_start};
 use super::supervise::{Background, supervise};
 use super::wait::{End, Waited, until_ready};
 use super::{pod, quit};
@@ -31,7 +31,8 @@ pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
-        stop.restore_mask().map_err(|error| mask_refused(&error))?;
+        let restored = stop.restore_mask();
+        restored.map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))?;
         return Err(not_started(&path, &process::become_command(&path, &settings.command)));
     };
     if let Some(signal) = supervised.parent_death {

@@ -17,11 +17,6 @@ pub(super) fn stopped_before_start(stop: &mut StopSignals) -> Result<(), Failure
     })
 }
 
-/// The application must get the signal mask that it would have got without meshim.
-pub(super) fn mask_refused(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("the kernel refuses to restore the signal mask: {error}"))
-}
-
 /// fork's or exec's error as what the user should do.
 pub(super) fn not_started(path: &Path, error: &std::io::Error) -> Failure {
     let path = path.display();

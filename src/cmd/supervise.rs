@@ -38,12 +38,8 @@ pub(super) async fn supervise(
     stop: &mut StopSignals,
 ) -> Result<Exit, Failure> {
     // All that can fail comes first.
-    let mut inbox = Inbox::prepare(stop).map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("the kernel refuses signal handlers or signalfd: {error}"),
-        )
-    })?;
+    let mut inbox =
+        Inbox::prepare(stop).map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))?;
     if let Err(error) = process::adopt_orphans() {
         tracing::warn!(
             "the kernel does not let us adopt orphans: {error}; they go to the container's init"

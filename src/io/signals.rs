@@ -26,6 +26,12 @@ use tokio::time::sleep;
 
 use crate::core::signal::Signal;
 
+/// What the kernel may refuse.
+const MASK: &str = "to change the signal mask";
+const SIGNALFD: &str = "signalfd, by which signals are heard";
+
+const FLAGS: SfdFlags = SfdFlags::SFD_NONBLOCK.union(SfdFlags::SFD_CLOEXEC);
+
 /// Stop signals from the moment this exists.
 #[derive(Debug)]
 pub struct StopSignals {
@@ -36,6 +42,28 @@ pub struct StopSignals {
     original: SigSet,
     /// What was ignored then: bit 0 is signal 1.
     ignored: u64,
+}
+
+/// Why signals cannot be heard.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel refuses {what}: {error}{}", remedy(error))]
+pub struct Refused {
+    what: &'static str,
+    error: std::io::Error,
+}
+
+impl Refused {
+    fn of<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self { what, error: error.into() }
+    }
+}
+
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "; raise this container's limit of open files (RLIMIT_NOFILE)",
+        Some(libc::EPERM | libc::ENOSYS) => "; allow it in the pod's seccomp profile",
+        _ => "",
+    }
 }
 
 /// What a wait ended by.
@@ -55,7 +83,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// The kernel refuses the mask or the signalfd.
-    pub fn register() -> std::io::Result<Self> {
+    pub fn register() -> Result<Self, Refused> {
         // nix cannot name a real-time signal: all of them are in, and nothing else needs naming.
         let mut heard = SigSet::all();
         for number in 1..32 {
@@ -63,11 +91,11 @@ impl StopSignals {
                 .is_some_and(|signal| signal.ends_a_program() && signal.can_be_forwarded());
             // PIPE is what our own writing to a closed pipe causes.
             if !is_heard || number == libc::SIGPIPE {
-                heard.remove(nix::sys::signal::Signal::try_from(number)?);
+                heard.remove(named(number));
             }
         }
-        let original = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        let fd = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let original = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(Refused::of(MASK))?;
+        let fd = SignalFd::with_flags(&heard, FLAGS).map_err(Refused::of(SIGNALFD))?;
         Ok(Self { fd, heard, original, ignored: ignored() })
     }
 
@@ -75,14 +103,14 @@ impl StopSignals {
     ///
     /// # Errors
     /// The kernel refuses the mask.
-    pub fn hear(&mut self, signals: &[Signal]) -> std::io::Result<()> {
+    pub fn hear(&mut self, signals: &[Signal]) -> Result<(), Refused> {
         let before = self.heard;
         // The real-time ones are in already.
-        let named = signals.iter().map(|signal| i32::from(signal.number()));
-        self.heard.extend(named.filter_map(|it| nix::sys::signal::Signal::try_from(it).ok()));
+        let numbers = signals.iter().map(|signal| i32::from(signal.number()));
+        self.heard.extend(numbers.filter(|number| *number < 32).map(named));
         if self.heard != before {
-            self.heard.thread_block()?;
-            self.fd.set_mask(&self.heard)?;
+            self.heard.thread_block().map_err(Refused::of(MASK))?;
+            self.fd.set_mask(&self.heard).map_err(Refused::of(SIGNALFD))?;
         }
         Ok(())
     }
@@ -92,9 +120,9 @@ impl StopSignals {
     ///
     /// # Errors
     /// The kernel refuses the mask.
-    pub fn restore_mask(&self) -> std::io::Result<()> {
+    pub fn restore_mask(&self) -> Result<(), Refused> {
         // musl hides signal 34 from its callers: it alone is unblocked afterwards in any case.
-        Ok(self.original.thread_set_mask()?)
+        self.original.thread_set_mask().map_err(Refused::of(MASK))
     }
 
     /// A stop signal that has arrived by now, without waiting.
@@ -183,7 +211,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The kernel refuses handlers, the signalfd, or to watch it.
-    pub fn prepare(stop: &StopSignals) -> std::io::Result<Self> {
+    pub fn prepare(stop: &StopSignals) -> Result<Self, Refused> {
         let is_wanted = |signal: &Signal| {
             signal.can_be_forwarded() && stop.ignored & (1 << (signal.number() - 1)) == 0
         };
@@ -194,17 +222,18 @@ impl Inbox {
                 Ok(_) => meanwhile.push((signal, flag)),
                 // musl keeps 34 for itself, too (`src/signal/sigaction.c`).
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(Refused::of("signal handlers")(error)),
             }
         }
-        signal_hook::flag::register(libc::SIGCHLD, Arc::default())?;
+        signal_hook::flag::register(libc::SIGCHLD, Arc::default())
+            .map_err(Refused::of("signal handlers"))?;
         let mut all = SigSet::all();
         for fault in [libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV] {
-            all.remove(nix::sys::signal::Signal::try_from(fault)?);
+            all.remove(named(fault));
         }
-        let fd = SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        let fd = watch(fd)?;
-        all.thread_block()?;
+        let fd = SignalFd::with_flags(&all, FLAGS).map_err(Refused::of(SIGNALFD))?;
+        let fd = watch(fd).map_err(Refused::of("epoll on a signalfd"))?;
+        all.thread_block().map_err(Refused::of(MASK))?;
         Ok(Self { fd, all, original: stop.original, meanwhile, early: Vec::new() })
     }
 
@@ -248,6 +277,11 @@ impl Inbox {
         }
         Ok(info.and_then(|info| arrival(&info)))
     }
+}
+
+/// One of the standard signals, 1-31, as nix has it.
+fn named(number: i32) -> nix::sys::signal::Signal {
+    number.try_into().expect("nix knows all of the standard signals")
 }
 
 /// The runtime tells when `fd` can be read.
