@@ -7,25 +7,48 @@ use std::fmt;
 
 use crate::core::endpoint::Endpoint;
 
-/// Which proxy to expect beside the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mesh {
+/// One row a mesh, in the order of detection: a sign of a later one may be part of an earlier
+/// one's. Each has a profile below.
+macro_rules! meshes {
+    ($($(#[$doc:meta])* $mesh:ident $profile:ident,)+) => {
+        /// Which proxy to expect beside the application.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mesh {
+            $($(#[$doc])* $mesh,)+
+        }
+
+        impl Mesh {
+            /// Every mesh, in the order of detection.
+            pub const ALL: &[Mesh] = &[$(Mesh::$mesh,)+];
+
+            /// What is known about this mesh.
+            #[must_use]
+            pub const fn profile(self) -> &'static Profile {
+                match self {
+                    $(Mesh::$mesh => &$profile,)+
+                }
+            }
+        }
+    };
+}
+
+meshes! {
     /// An Istio sidecar: pilot-agent and Envoy.
-    Istio,
+    Istio ISTIO,
     /// Linkerd 2's own proxy.
-    Linkerd,
+    Linkerd LINKERD,
     /// consul-dataplane and Envoy.
-    Consul,
-    /// kuma-dp and Envoy, also Kong Mesh.
-    Kuma,
+    Consul CONSUL,
     /// AWS App Mesh's Envoy.
-    AppMesh,
+    AppMesh APPMESH,
     /// Open Service Mesh's Envoy.
-    Osm,
+    Osm OSM,
+    /// kuma-dp and Envoy, also Kong Mesh.
+    Kuma KUMA,
     /// A plain Envoy with its admin API on 9901.
-    Envoy,
+    Envoy ENVOY,
     /// No proxy: nothing to wait for.
-    None,
+    None NONE,
 }
 
 /// What makes an answer mean "ready".
@@ -177,18 +200,6 @@ const NONE: Profile = Profile {
     signs: &[],
 };
 
-/// In the order of detection: a sign of a later one may be part of an earlier one's.
-const ALL: [Mesh; 8] = [
-    Mesh::Istio,
-    Mesh::Linkerd,
-    Mesh::Consul,
-    Mesh::AppMesh,
-    Mesh::Osm,
-    Mesh::Kuma,
-    Mesh::Envoy,
-    Mesh::None,
-];
-
 /// What ztunnel listens on inside an ambient pod (istio/ztunnel: `ARCHITECTURE.md`).
 const ZTUNNEL: [u16; 3] = [15001, 15006, 15008];
 
@@ -196,25 +207,10 @@ const ZTUNNEL: [u16; 3] = [15001, 15006, 15008];
 const SIDECAR_ONLY: [u16; 3] = [15000, 15020, 15021];
 
 impl Mesh {
-    /// What is known about this mesh.
-    #[must_use]
-    pub const fn profile(self) -> &'static Profile {
-        match self {
-            Self::Istio => &ISTIO,
-            Self::Linkerd => &LINKERD,
-            Self::Consul => &CONSUL,
-            Self::Kuma => &KUMA,
-            Self::AppMesh => &APPMESH,
-            Self::Osm => &OSM,
-            Self::Envoy => &ENVOY,
-            Self::None => &NONE,
-        }
-    }
-
     /// The mesh with this name, as `--mesh` takes it (`auto` is none of them).
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|mesh| mesh.profile().name == name)
+        Mesh::ALL.iter().copied().find(|mesh| mesh.profile().name == name)
     }
 
     /// Envoy's admin API of this mesh.
@@ -265,7 +261,7 @@ pub fn detect(listening: &[u16], refuted: &[Mesh]) -> Detected {
     let shown = |mesh: &Mesh| {
         !refuted.contains(mesh) && mesh.profile().signs.iter().any(|sign| sign.iter().all(has))
     };
-    match ALL.into_iter().find(shown) {
+    match Mesh::ALL.iter().copied().find(shown) {
         Some(mesh) => Detected::Sidecar(mesh),
         None if ZTUNNEL.iter().all(has) && !SIDECAR_ONLY.iter().any(has) => Detected::Ambient,
         None => Detected::Nothing,
@@ -278,7 +274,7 @@ mod tests {
 
     #[test]
     fn every_profile_has_valid_loopback_urls() {
-        for mesh in ALL {
+        for mesh in Mesh::ALL.iter().copied() {
             let urls = mesh
                 .ready()
                 .into_iter()
@@ -293,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_mesh_has_its_own_name() {
-        for mesh in ALL {
+        for mesh in Mesh::ALL.iter().copied() {
             assert_eq!(Mesh::named(&mesh.to_string()), Some(mesh));
         }
         assert_eq!(Mesh::named("auto"), None);
