@@ -4,22 +4,14 @@
 
 use std::fmt;
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Worth knowing; nothing is broken.
-    Info,
-    /// May break something, or could not be judged.
-    Warning,
-    /// Breaks the application in this mesh.
-    Error,
-}
+use crate::core::findings::codes::Code;
+pub use crate::core::findings::severity::Severity;
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// A stable name for machines and for searching.
-    pub code: &'static str,
+    pub code: Code,
     /// How bad it is.
     pub severity: Severity,
     /// What was seen.
@@ -30,6 +22,20 @@ pub struct Finding {
     pub remedy: String,
     /// Where the fact behind it comes from.
     pub source: &'static str,
+}
+
+impl Finding {
+    /// How bad it is, as a word.
+    #[must_use]
+    pub fn severity_name(&self) -> &'static str {
+        debug_assert!(
+            self.code.severities().contains(&self.severity),
+            "core/findings/codes.rs does not list {:?} for {}",
+            self.severity,
+            self.code
+        );
+        self.severity.name()
+    }
 }
 
 impl fmt::Display for Finding {

@@ -2,6 +2,7 @@
 //!
 //! Owns the judgement and its words; must never look at the system itself.
 
+use crate::core::findings::codes::Code;
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
 
@@ -48,8 +49,8 @@ pub fn proxy_uid(mesh: Mesh, proxy_owner: Option<u32>) -> Option<u32> {
 
 fn reserved(short: &str, long: &str, mesh: Mesh, id: u32) -> Finding {
     let (code, field) = match short {
-        "uid" => ("uid-is-the-proxys", "runAsUser (or the image's USER)"),
-        _ => ("gid-is-the-proxys", "runAsGroup (or the group of the image's USER)"),
+        "uid" => (Code::UidIsTheProxys, "runAsUser (or the image's USER)"),
+        _ => (Code::GidIsTheProxys, "runAsGroup (or the group of the image's USER)"),
     };
     Finding {
         code,
@@ -66,7 +67,9 @@ fn reserved(short: &str, long: &str, mesh: Mesh, id: u32) -> Finding {
 mod tests {
     use super::*;
 
-    fn codes(mesh: Mesh, uid: u32, gid: u32, proxy_owner: Option<u32>) -> Vec<&'static str> {
+    const NONE: [Code; 0] = [];
+
+    fn codes(mesh: Mesh, uid: u32, gid: u32, proxy_owner: Option<u32>) -> Vec<Code> {
         judge(mesh, Identity { uid, gid, proxy_owner })
             .into_iter()
             .map(|finding| finding.code)
@@ -84,21 +87,21 @@ mod tests {
             (Mesh::Osm, 1500, 0),
         ];
         for (mesh, uid, gid) in table {
-            assert_eq!(codes(mesh, uid, 7, None), ["uid-is-the-proxys"], "{mesh}");
-            assert_eq!(codes(mesh, 7, 7, None), [""; 0], "{mesh}");
-            let by_group = if gid == 0 { vec![] } else { vec!["gid-is-the-proxys"] };
+            assert_eq!(codes(mesh, uid, 7, None), [Code::UidIsTheProxys], "{mesh}");
+            assert_eq!(codes(mesh, 7, 7, None), NONE, "{mesh}");
+            let by_group = if gid == 0 { vec![] } else { vec![Code::GidIsTheProxys] };
             assert_eq!(codes(mesh, 7, if gid == 0 { uid } else { gid }, None), by_group, "{mesh}");
         }
         assert_eq!(
             codes(Mesh::Istio, 1337, 1337, None),
-            ["uid-is-the-proxys", "gid-is-the-proxys"]
+            [Code::UidIsTheProxys, Code::GidIsTheProxys]
         );
     }
 
     #[test]
     fn no_rules_no_reserved_ids() {
         for mesh in [Mesh::Envoy, Mesh::None] {
-            assert_eq!(codes(mesh, 1337, 1337, Some(1337)), [""; 0], "{mesh}");
+            assert_eq!(codes(mesh, 1337, 1337, Some(1337)), NONE, "{mesh}");
         }
     }
 
@@ -106,16 +109,16 @@ mod tests {
     fn where_the_proxys_user_differs_its_sockets_tell() {
         assert_eq!(
             codes(Mesh::Istio, 1_000_729_999, 0, Some(1_000_729_999)),
-            ["uid-is-the-proxys"]
+            [Code::UidIsTheProxys]
         );
-        assert_eq!(codes(Mesh::Istio, 1337, 0, Some(1_000_729_999)), [""; 0]);
+        assert_eq!(codes(Mesh::Istio, 1337, 0, Some(1_000_729_999)), NONE);
     }
 
     #[test]
     fn root_and_unmapped_owners_tell_nothing() {
         for owner in [0, 65_534] {
-            assert_eq!(codes(Mesh::Istio, owner, 0, Some(owner)), [""; 0], "{owner}");
-            assert_eq!(codes(Mesh::Istio, 1337, 0, Some(owner)), ["uid-is-the-proxys"], "{owner}");
+            assert_eq!(codes(Mesh::Istio, owner, 0, Some(owner)), NONE, "{owner}");
+            assert_eq!(codes(Mesh::Istio, 1337, 0, Some(owner)), [Code::UidIsTheProxys], "{owner}");
         }
     }
 

@@ -36,7 +36,7 @@ impl Report {
             let _ = write!(
                 text,
                 "{}: {}\n  why: {}\n  fix: {}\n  [{}; {}]\n\n",
-                word(finding.severity),
+                finding.severity_name(),
                 finding.seen,
                 finding.why,
                 finding.remedy,
@@ -65,9 +65,9 @@ impl Report {
     #[must_use]
     pub fn json(&self) -> String {
         let finding = |finding: &Finding| {
-            let severity = word(finding.severity);
+            let severity = finding.severity_name();
             object(&[
-                ("code", finding.code),
+                ("code", finding.code.name()),
                 ("severity", severity),
                 ("seen", &finding.seen),
                 ("why", &finding.why),
@@ -102,14 +102,6 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-const fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    }
-}
-
 fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
@@ -117,10 +109,11 @@ fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::findings::codes::Code;
 
     fn report(severity: Severity) -> Report {
         let finding = Finding {
-            code: "a-code",
+            code: Code::ListensElsewhere,
             severity,
             seen: "it is \"so\"".to_owned(),
             why: "that breaks".to_owned(),

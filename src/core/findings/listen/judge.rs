@@ -203,6 +203,7 @@ impl Cases {
 mod tests {
     use super::*;
     use crate::core::envoy::inbound_clusters::{InboundClusters, Target};
+    use crate::core::findings::codes::Code;
     use crate::core::mesh::Mesh;
 
     const POD: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5))];
@@ -247,14 +248,14 @@ mod tests {
         }
     }
 
-    fn short(findings: &[Finding]) -> Vec<(&'static str, Severity)> {
+    fn short(findings: &[Finding]) -> Vec<(Code, Severity)> {
         findings.iter().map(|finding| (finding.code, finding.severity)).collect()
     }
 
     #[test]
     fn a_port_is_the_worse_the_surer_it_is_that_somebody_wants_it() {
         let loopback = [app("127.0.0.1:80")];
-        let code = "listens-on-loopback-only";
+        let code = Code::ListensOnLoopbackOnly;
         assert_eq!(short(&judged(&loopback, &[], &named(&[80]))), [(code, Severity::Error)]);
         assert_eq!(
             short(&judged(&loopback, &["0.0.0.0:80"], &unseen())),
@@ -277,13 +278,13 @@ mod tests {
     fn each_way_to_miss_the_traffic_has_its_own_name() {
         let loopback = Forwarding { otherwise: Target::Loopback, ..unseen() };
         let table = [
-            ("127.0.0.1:80", unseen(), "listens-on-loopback-only"),
-            ("[::1]:80", unseen(), "listens-on-loopback-only"),
-            ("10.0.0.5:80", loopback.clone(), "listens-on-pod-address-only"),
-            ("[::1]:80", loopback.clone(), "listens-on-the-wrong-family"),
-            ("10.9.9.9:80", unseen(), "listens-elsewhere"),
-            ("127.0.0.2:80", loopback, "listens-on-the-wrong-family"),
-            ("0.0.0.0:15090", unseen(), "port-is-the-proxys"),
+            ("127.0.0.1:80", unseen(), Code::ListensOnLoopbackOnly),
+            ("[::1]:80", unseen(), Code::ListensOnLoopbackOnly),
+            ("10.0.0.5:80", loopback.clone(), Code::ListensOnPodAddressOnly),
+            ("[::1]:80", loopback.clone(), Code::ListensOnTheWrongFamily),
+            ("10.9.9.9:80", unseen(), Code::ListensElsewhere),
+            ("127.0.0.2:80", loopback, Code::ListensOnTheWrongFamily),
+            ("0.0.0.0:15090", unseen(), Code::PortIsTheProxys),
         ];
         for (address, forwarding, code) in table {
             assert_eq!(short(&judged(&[app(address)], &[], &forwarding))[0].0, code, "{address}");
@@ -299,7 +300,7 @@ mod tests {
         };
         assert_eq!(
             short(&judged(&[v6only], &[], &named(&[80])))[0].0,
-            "listens-on-the-wrong-family"
+            Code::ListensOnTheWrongFamily
         );
     }
 
@@ -318,7 +319,7 @@ mod tests {
         let table = [(&["0.0.0.0:80"][..], Severity::Error), (&[], Severity::Warning)];
         for (declared, severity) in table {
             let found = judged(&[app("0.0.0.0:81")], declared, &named(&[80]));
-            assert_eq!(short(&found), [("nobody-listens", severity)]);
+            assert_eq!(short(&found), [(Code::NobodyListens, severity)]);
         }
         let neighbours = [socket("0.0.0.0:80", 1000, Holder::Nobody)];
         assert_eq!(judged(&neighbours, &["0.0.0.0:80"], &named(&[80])), []);
@@ -327,7 +328,7 @@ mod tests {
     #[test]
     fn a_socket_of_the_proxys_user_bypasses_the_mesh() {
         let found = judged(&[Socket { uid: 1337, ..app("0.0.0.0:80") }], &[], &named(&[80]));
-        assert_eq!(short(&found), [("socket-user-is-the-proxys", Severity::Error)]);
+        assert_eq!(short(&found), [(Code::SocketUserIsTheProxys, Severity::Error)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::core::envoy::inbound_clusters::Target;
+use crate::core::findings::codes::Code;
 use crate::core::findings::finding::Finding;
 use crate::core::findings::listen::cases::{Case, Facts, Kind};
 use crate::core::findings::listen::forwarding::{Forwarding, Source};
@@ -23,38 +24,38 @@ pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
     );
     let (code, seen, why, remedy) = match case.kind {
         Kind::Reserved => (
-            "port-is-the-proxys",
+            Code::PortIsTheProxys,
             format!("{who} listens on {ports}, which belongs to the {mesh} proxy"),
             "so one of the two cannot listen, and traffic to it is not the application's"
                 .to_owned(),
             "let the application listen on another port".to_owned(),
         ),
         Kind::Loopback => (
-            "listens-on-loopback-only",
+            Code::ListensOnLoopbackOnly,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
             wildcard(facts.pod),
         ),
         Kind::PodOnly => (
-            "listens-on-pod-address-only",
+            Code::ListensOnPodAddressOnly,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
             format!("{} (or on {missed})", wildcard(facts.pod)),
         ),
         Kind::Family => (
-            "listens-on-the-wrong-family",
+            Code::ListensOnTheWrongFamily,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
             wildcard(facts.pod),
         ),
         Kind::Elsewhere => (
-            "listens-elsewhere",
+            Code::ListensElsewhere,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
             wildcard(facts.pod),
         ),
         Kind::OneFamily => (
-            "listens-on-one-family-only",
+            Code::ListensOnOneFamilyOnly,
             format!("{who} listens on {bound} only, {ports}"),
             format!(
                 "clients that use the pod's other address are sent to {missed}, where nobody \
@@ -65,14 +66,14 @@ pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
                 .to_owned(),
         ),
         Kind::Nobody => (
-            "nobody-listens",
+            Code::NobodyListens,
             format!("nobody in this pod listens on {ports}"),
             format!("{}, and its clients get 503 or a refused connection", wanted(facts, &ports)),
             "wait for the application, or correct the port in its settings or in the Service"
                 .to_owned(),
         ),
         Kind::ProxysUser => (
-            "socket-user-is-the-proxys",
+            Code::SocketUserIsTheProxys,
             format!("{who} listens on {ports} as the {mesh} proxy's own user"),
             "so what it sends as that user bypasses the mesh: no mTLS, no policy, no telemetry"
                 .to_owned(),

@@ -1,0 +1,62 @@
+//! The codes of all findings: a contract with scripts and with whoever searches for one.
+//!
+//! Owns the list, and how bad a finding of each code may be; must never judge. `docs/findings.md`
+//! has a section for each code, and a test holds the two together.
+
+use std::fmt;
+
+use crate::core::findings::severity::Severity::{self, Error, Info, Warning};
+
+/// One row a code: its name here, its name for others, its severities with the worst first.
+macro_rules! codes {
+    ($($code:ident $name:literal [$($severity:ident),+],)+) => {
+        /// What kind of finding it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "docs/findings.md explains each of them")]
+        pub enum Code {
+            $($code,)+
+        }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Code] = &[$(Code::$code,)+];
+
+            /// Its stable name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Code::$code => $name,)+
+                }
+            }
+
+            /// How bad a finding of this code may be, the worst first.
+            #[must_use]
+            pub const fn severities(self) -> &'static [Severity] {
+                match self {
+                    $(Code::$code => &[$($severity),+],)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // Identity: who this process is.
+    UidIsTheProxys "uid-is-the-proxys" [Error],
+    GidIsTheProxys "gid-is-the-proxys" [Error],
+    // Listen addresses: where traffic arrives and who takes it.
+    PortIsTheProxys "port-is-the-proxys" [Error],
+    ListensOnLoopbackOnly "listens-on-loopback-only" [Error, Warning, Info],
+    ListensOnPodAddressOnly "listens-on-pod-address-only" [Error, Warning, Info],
+    ListensOnTheWrongFamily "listens-on-the-wrong-family" [Error, Warning, Info],
+    ListensElsewhere "listens-elsewhere" [Error, Warning, Info],
+    ListensOnOneFamilyOnly "listens-on-one-family-only" [Warning, Info],
+    NobodyListens "nobody-listens" [Error, Warning],
+    SocketUserIsTheProxys "socket-user-is-the-proxys" [Error],
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

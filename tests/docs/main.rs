@@ -1,0 +1,7 @@
+//! Holds the pages against the code: options, exit codes, meshes and findings.
+
+mod exit_codes;
+mod findings;
+mod meshes;
+mod options;
+mod page;
