@@ -10,6 +10,7 @@ pub mod envoy;
 pub mod exit;
 pub mod findings;
 pub mod mesh;
+pub mod metrics;
 pub mod proxy;
 pub mod signal;
 pub mod sockets;

@@ -48,9 +48,25 @@ impl Admin {
     /// # Errors
     /// [`Unread`].
     pub async fn read<P: Page>(&mut self, until: Instant) -> Result<P::Content, Unread> {
+        self.read_about::<P>("", until).await
+    }
+
+    /// The same of a page whose query ends with what is asked about.
+    ///
+    /// # Errors
+    /// [`Unread`].
+    pub async fn read_about<P: Page>(
+        &mut self,
+        what: &str,
+        until: Instant,
+    ) -> Result<P::Content, Unread> {
         let until = until.min(Instant::now() + P::WITHIN);
         let mut page = P::begin();
-        self.fetch(P::QUERY, P::MOST_BYTES, until, &mut |bytes| page.take(bytes)).await?;
+        let query = [P::QUERY, what].concat();
+        self.fetch(&query, P::MOST_BYTES, until, &mut |bytes| {
+            page.take(bytes).map(|()| page.has_enough())
+        })
+        .await?;
         page.end()
     }
 
@@ -82,17 +98,18 @@ impl Admin {
         query: &str,
         most: usize,
         until: Instant,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), Unread>,
+        take: &mut dyn FnMut(&[u8]) -> Result<bool, Unread>,
     ) -> Result<(), Unread> {
-        let (mut total, mut unread) = (0, None);
+        let (mut total, mut has_enough, mut unread) = (0, false, None);
         let sink = &mut |status, bytes: &[u8]| {
             total += bytes.len();
             unread = match Unread::of_status(status) {
                 _ if total > most => Some(Unread::TooLarge(most)),
-                None => take(bytes).err(),
+                None => take(bytes).map(|enough| has_enough = enough).err(),
                 refused => refused,
             };
-            if unread.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let is_over = unread.is_some() || has_enough;
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let status = self.client.stream(query, until, sink).await?;
         unread.or_else(|| Unread::of_status(status)).map_or(Ok(()), Err)

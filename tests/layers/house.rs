@@ -21,6 +21,7 @@ macro_rules! core_and {
         &[
             "core",
             "core/envoy",
+            "core/metrics",
             "core/sockets",
             "core/waiting",
             "core/stopping",
@@ -39,6 +40,7 @@ pub(crate) const HOUSE: House = House {
         // Pure decisions. The files directly in `core` are the vocabulary of all others.
         room("core", &["core/"], &[]),
         room("core/envoy", &["core/envoy/"], &["core"]),
+        room("core/metrics", &["core/metrics/"], &["core", "core/envoy"]),
         room("core/sockets", &["core/sockets/"], &["core"]),
         room("core/waiting", &["core/waiting/"], &["core", "core/envoy", "core/sockets"]),
         room("core/stopping", &["core/stopping/"], &["core", "core/envoy", "core/sockets"]),
@@ -55,7 +57,14 @@ pub(crate) const HOUSE: House = House {
         room(
             "core/findings/doctor",
             &["core/findings/doctor/"],
-            &["core", "core/envoy", "core/sockets", "core/findings", "core/findings/listen"],
+            &[
+                "core",
+                "core/envoy",
+                "core/metrics",
+                "core/sockets",
+                "core/findings",
+                "core/findings/listen",
+            ],
         ),
         // What may be typed, and what it means.
         room("cli", &["cli.rs"], &[]),

@@ -32,7 +32,12 @@ pub trait Page {
     /// They are not this page's.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread>;
 
-    /// What the page told, now that all of it has come.
+    /// Has it read all that it wants? Then the rest of the answer is left unread.
+    fn has_enough(&self) -> bool {
+        false
+    }
+
+    /// What the page told, now that all of it has come, or enough.
     ///
     /// # Errors
     /// It is not complete.

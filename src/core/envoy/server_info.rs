@@ -199,7 +199,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// A protobuf duration in JSON: `5s`, `1.500s`; a fraction has 3, 6 or 9 digits.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (seconds, fraction) =
         text.strip_suffix('s')?.split_once('.').unwrap_or((text.strip_suffix('s')?, "0"));
     let nanoseconds = format!("{fraction:0<9}")

@@ -1,0 +1,358 @@
+//! Reads a part of a page member by member, whatever its members' types are.
+//!
+//! Owns the tolerance: a member that is `null`, unknown or of another type loses that member alone.
+//! Strings are bounded and fit for a log line. What a member means is its page's; must never hold
+//! more than what a caller keeps.
+//!
+//! Why not `derive(Deserialize)`: there one wrong type loses the whole part, and each type is
+//! compiled anew. This reader is compiled once, for all pages.
+
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::core::envoy::unread::Unread;
+
+/// As much of a string as is kept; Kubernetes' longest names have 253 characters.
+const MOST_TEXT: usize = 300;
+
+/// A value that has not been read yet. Whoever drops it passes it over.
+pub struct Json<'a>(&'a mut dyn Slot);
+
+impl fmt::Debug for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Json")
+    }
+}
+
+/// Reads `part`, which is one JSON value.
+///
+/// # Errors
+/// [`Unread::Garbage`]: no JSON, or nested deeper than 127 levels. What was read before stays read.
+pub fn read(part: &[u8], each: &mut dyn FnMut(Json<'_>)) -> Result<(), Unread> {
+    let mut json = serde_json::Deserializer::from_slice(part);
+    let read = Value(each).deserialize(&mut json).and_then(|()| json.end());
+    read.map_err(|error| Unread::Garbage(error.to_string()))
+}
+
+impl Json<'_> {
+    /// Hands over each member of an object: its name and its value. Says whether it is an object.
+    pub fn fields(self, each: &mut dyn FnMut(&str, Json<'_>)) -> bool {
+        let mut fields = Fields { each, is_object: false };
+        self.0.read(&mut fields);
+        fields.is_object
+    }
+
+    /// Hands over each element of an array.
+    pub fn items(self, each: &mut dyn FnMut(Json<'_>)) {
+        self.0.read(&mut Items(each));
+    }
+
+    /// Hands over the value at the end of this way through objects, where there is one.
+    pub fn at(self, way: &[&str], then: &mut dyn FnMut(Json<'_>)) {
+        match way {
+            [] => then(self),
+            [first, rest @ ..] => {
+                self.fields(&mut |name, value| {
+                    if name == *first {
+                        value.at(rest, then);
+                    }
+                });
+            }
+        }
+    }
+
+    /// A string, cut to 300 characters, without control characters.
+    #[must_use]
+    pub fn text(self) -> Option<String> {
+        let mut text = None;
+        self.with_text(&mut |whole| text = Some(clean(whole)));
+        text
+    }
+
+    /// Hands over a string as it stands; nothing of it may be told without being cleaned.
+    pub fn with_text(self, then: &mut dyn FnMut(&str)) {
+        self.0.read(&mut Scalar(&mut |scalar| {
+            if let Found::Text(text) = scalar {
+                then(text);
+            }
+        }));
+    }
+
+    /// A number of at least 0; also as text, as protobuf's JSON writes those of 64 bits.
+    #[must_use]
+    pub fn number(self) -> Option<u64> {
+        let mut number = None;
+        self.0.read(&mut Scalar(&mut |scalar| {
+            number = match scalar {
+                Found::Number(found) => Some(found),
+                Found::Text(text) => text.parse().ok(),
+                Found::Float(_) | Found::Flag(_) => None,
+            };
+        }));
+        number
+    }
+
+    /// A number with a fraction; also as text.
+    #[must_use]
+    pub fn fraction(self) -> Option<f64> {
+        let mut fraction = None;
+        self.0.read(&mut Scalar(&mut |scalar| {
+            fraction = match scalar {
+                #[expect(clippy::cast_precision_loss, reason = "these are percentages")]
+                Found::Number(found) => Some(found as f64),
+                Found::Float(found) => Some(found),
+                Found::Text(text) => text.parse().ok(),
+                Found::Flag(_) => None,
+            };
+        }));
+        fraction.filter(|fraction: &f64| fraction.is_finite())
+    }
+
+    /// `true`; anything else is `false`, which protobuf's JSON leaves out.
+    #[must_use]
+    pub fn flag(self) -> bool {
+        let mut flag = false;
+        self.0.read(&mut Scalar(&mut |scalar| flag = matches!(scalar, Found::Flag(true))));
+        flag
+    }
+}
+
+/// Foreign text fit for a line of ours: no control characters, at most 300 characters.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let safe = |letter: char| if letter.is_control() { ' ' } else { letter };
+    text.trim().chars().take(MOST_TEXT).map(safe).collect()
+}
+
+/// A place where a value can be read once. Hides the deserializer's type, so that callers are
+/// compiled once.
+trait Slot {
+    fn read(&mut self, visit: &mut dyn Visit);
+}
+
+struct Once<'de, D: Deserializer<'de>> {
+    unread: Option<D>,
+    read: Result<(), D::Error>,
+}
+
+impl<'de, D: Deserializer<'de>> Slot for Once<'de, D> {
+    fn read(&mut self, visit: &mut dyn Visit) {
+        if let Some(deserializer) = self.unread.take() {
+            self.read = deserializer.deserialize_any(Walk(visit));
+        }
+    }
+}
+
+/// A scalar as it was found.
+#[derive(Clone, Copy)]
+enum Found<'a> {
+    Text(&'a str),
+    Number(u64),
+    Float(f64),
+    Flag(bool),
+}
+
+/// Who takes in one value; what it has no use for is passed over.
+trait Visit {
+    fn object(&mut self) {}
+    fn field(&mut self, _name: &str, _value: Json<'_>) {}
+    fn item(&mut self, _value: Json<'_>) {}
+    fn scalar(&mut self, _scalar: Found<'_>) {}
+}
+
+struct Fields<'a> {
+    each: &'a mut dyn FnMut(&str, Json<'_>),
+    is_object: bool,
+}
+
+impl Visit for Fields<'_> {
+    fn object(&mut self) {
+        self.is_object = true;
+    }
+
+    fn field(&mut self, name: &str, value: Json<'_>) {
+        (self.each)(name, value);
+    }
+}
+
+struct Items<'a>(&'a mut dyn FnMut(Json<'_>));
+
+impl Visit for Items<'_> {
+    fn item(&mut self, value: Json<'_>) {
+        (self.0)(value);
+    }
+}
+
+struct Scalar<'a>(&'a mut dyn FnMut(Found<'_>));
+
+impl Visit for Scalar<'_> {
+    fn scalar(&mut self, scalar: Found<'_>) {
+        (self.0)(scalar);
+    }
+}
+
+/// Reads a value by handing it over unread.
+struct Value<'a>(&'a mut dyn FnMut(Json<'_>));
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let mut once = Once { unread: Some(deserializer), read: Ok(()) };
+        (self.0)(Json(&mut once));
+        match once.unread {
+            Some(deserializer) => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ()),
+            None => once.read,
+        }
+    }
+}
+
+struct Walk<'a>(&'a mut dyn Visit);
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
+        self.0.scalar(Found::Flag(flag));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.0.scalar(Found::Number(number));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _negative: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.0.scalar(Found::Float(number));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.scalar(Found::Text(text));
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.object();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value_seed(Value(&mut |value| self.0.field(&name, value)))?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        while sequence.next_element_seed(Value(&mut |value| self.0.item(value)))?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each member of `json` is, read as each type.
+    fn members(json: &str) -> Vec<(String, Option<String>, Option<u64>, bool)> {
+        let mut found: Vec<(String, Option<String>, Option<u64>, bool)> = Vec::new();
+        for kind in 0..3 {
+            read(json.as_bytes(), &mut |value| {
+                let mut at = 0;
+                value.fields(&mut |name, value| {
+                    if kind == 0 {
+                        found.push((name.to_owned(), value.text(), None, false));
+                    } else if kind == 1 {
+                        found[at].2 = value.number();
+                    } else {
+                        found[at].3 = value.flag();
+                    }
+                    at += 1;
+                });
+            })
+            .unwrap();
+        }
+        found
+    }
+
+    #[test]
+    fn a_member_of_another_type_loses_itself_alone() {
+        let json =
+            r#"{"a":"x","b":7,"c":"12","d":true,"e":null,"f":[1],"g":{"h":1},"i":-1,"j":1.5}"#;
+        let expected = [
+            ("a", Some("x"), None, false),
+            ("b", None, Some(7), false),
+            ("c", Some("12"), Some(12), false),
+            ("d", None, None, true),
+            ("e", None, None, false),
+            ("f", None, None, false),
+            ("g", None, None, false),
+            ("i", None, None, false),
+            ("j", None, None, false),
+        ];
+        let expected = expected.map(|(name, text, number, flag)| {
+            (name.to_owned(), text.map(str::to_owned), number, flag)
+        });
+        assert_eq!(members(json), expected);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_passed_over() {
+        let mut names = Vec::new();
+        let json = br#"{"deep":{"a":[{"b":1}]},"list":[{"name":"x"},7,{"name":"y"}],"last":0}"#;
+        read(json, &mut |value| {
+            value.fields(&mut |name, value| {
+                if name == "list" {
+                    value.items(&mut |item| {
+                        item.at(&["name"], &mut |name| names.extend(name.text()));
+                    });
+                }
+            });
+        })
+        .unwrap();
+        assert_eq!(names, ["x", "y"]);
+    }
+
+    #[test]
+    fn fractions_are_read_however_they_are_written() {
+        let mut found = Vec::new();
+        let json = br#"[1, 0.5, "2.5", "NaN", true, null]"#;
+        read(json, &mut |value| value.items(&mut |item| found.push(item.fraction()))).unwrap();
+        assert_eq!(found, [Some(1.0), Some(0.5), Some(2.5), None, None, None]);
+    }
+
+    #[test]
+    fn foreign_text_cannot_leave_its_line() {
+        let mut text = None;
+        read(br#""a\n\u001b[31mb""#, &mut |value| text = value.text()).unwrap();
+        assert_eq!(text.as_deref(), Some("a  [31mb"));
+        let long = format!("\"{}\"", "ä".repeat(1000));
+        read(long.as_bytes(), &mut |value| text = value.text()).unwrap();
+        assert_eq!(text.map(|text| text.chars().count()), Some(300));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let deep = "[".repeat(1000);
+        for json in ["", "{", "{\"a\":}", "[1,]", "x", "{} {}", deep.as_str()] {
+            let mut nothing = |value: Json<'_>| {
+                value.fields(&mut |_, _| ());
+            };
+            assert!(
+                matches!(read(json.as_bytes(), &mut nothing), Err(Unread::Garbage(_))),
+                "{json}"
+            );
+        }
+    }
+}

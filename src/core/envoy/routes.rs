@@ -1,0 +1,386 @@
+//! Envoy's dynamic routes (`config_dump`, `dynamic_route_configs`): which of them lead where, fail
+//! on purpose, or are tried again.
+//!
+//! Owns which routes are worth keeping, and the reading of them; must never judge. Names of
+//! headers, their values and direct responses are not kept.
+
+use std::time::Duration;
+
+use crate::core::envoy::fault_filter::{self, FaultFilter};
+use crate::core::envoy::json::{self, Json};
+use crate::core::envoy::page::Page;
+use crate::core::envoy::picker::{EACH, Path, Picker};
+use crate::core::envoy::server_info::parse_duration;
+use crate::core::envoy::unread::Unread;
+
+const WANTED: &[Path] = &[&["configs", EACH, "route_config", "virtual_hosts", EACH]];
+
+/// A virtual host of Istio's takes 1.2 KB; one with hundreds of routes is under this.
+const MOST_VIRTUAL_HOST: usize = 1024 * 1024;
+
+/// How many routes are kept: those that somebody wrote, not those that come with each Service.
+const MOST_ROUTES: usize = 2_000;
+
+/// How many destinations of one route are kept.
+const MOST_DESTINATIONS: usize = 16;
+
+/// The routes that somebody wrote.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routes {
+    /// At most 2,000.
+    pub routes: Vec<Route>,
+    /// How many virtual hosts there are in all.
+    pub virtual_hosts: u64,
+    /// Some were left out: there are too many, or one is too large.
+    pub is_cut: bool,
+}
+
+/// One route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    /// The virtual host: `reviews.shop.svc.cluster.local:9080`.
+    pub host: String,
+    /// What it matches, as `/missing*`, `/exact`, `~regex`.
+    pub path: String,
+    /// Envoy's name of it, mostly empty.
+    pub name: String,
+    /// The Kubernetes resource that it was made of, as istiod writes it (istio:
+    /// `AddConfigInfoMetadata`).
+    pub config: Option<String>,
+    /// Where it leads.
+    pub destinations: Vec<Destination>,
+    /// It matches by headers or query parameters, too.
+    pub is_conditional: bool,
+    /// It matches by the method, too.
+    pub is_by_method: bool,
+    /// What its fault filter does.
+    pub fault: Option<FaultFilter>,
+    /// How long a request may take in all; `None` for no limit.
+    pub timeout: Option<Duration>,
+    /// How it is tried again.
+    pub retry: Option<Retry>,
+}
+
+/// A cluster that a route leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Destination {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its weight, where there are several.
+    pub weight: Option<u64>,
+    /// It gets copies, and its answers are dropped.
+    pub is_mirror: bool,
+}
+
+/// A route's retry policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// On what, as Envoy names it.
+    pub on: Vec<String>,
+    /// How often at most.
+    pub retries: Option<u64>,
+    /// How long one try may take.
+    pub per_try: Option<Duration>,
+}
+
+/// Reads the page.
+#[derive(Debug)]
+pub struct RoutesPage {
+    picker: Picker,
+    routes: Routes,
+    /// Which routes are kept: those that somebody wrote, or all of them.
+    keeps_all: bool,
+}
+
+impl RoutesPage {
+    fn with(keeps_all: bool) -> Self {
+        let picker = Picker::new(WANTED, MOST_VIRTUAL_HOST);
+        Self { picker, routes: Routes::default(), keeps_all }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Unread> {
+        let Self { picker, routes, keeps_all } = self;
+        picker.feed(bytes, &mut |_, part| {
+            routes.virtual_hosts += 1;
+            let read = part.map(|part| routes.take(part, *keeps_all));
+            routes.is_cut |= !matches!(read, Some(Ok(())));
+        })
+    }
+}
+
+impl Page for RoutesPage {
+    type Content = Routes;
+    const QUERY: &'static str = "/config_dump?resource=dynamic_route_configs";
+    const MOST_BYTES: usize = 64 * 1024 * 1024;
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    fn begin() -> Self {
+        Self::with(false)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
+        self.feed(bytes)
+    }
+
+    fn end(self) -> Result<Routes, Unread> {
+        self.picker.finish().map(|()| self.routes)
+    }
+}
+
+/// Reads the same page of a mesh that does not say which routes somebody wrote: all are kept.
+#[derive(Debug)]
+pub struct AllRoutesPage(RoutesPage);
+
+impl Page for AllRoutesPage {
+    type Content = Routes;
+    const QUERY: &'static str = RoutesPage::QUERY;
+    const MOST_BYTES: usize = RoutesPage::MOST_BYTES;
+    const WITHIN: Duration = RoutesPage::WITHIN;
+
+    fn begin() -> Self {
+        Self(RoutesPage::with(true))
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
+        self.0.feed(bytes)
+    }
+
+    fn end(self) -> Result<Routes, Unread> {
+        self.0.end()
+    }
+}
+
+impl Routes {
+    /// Adds a virtual host's routes.
+    fn take(&mut self, virtual_host: &[u8], keeps_all: bool) -> Result<(), Unread> {
+        let (mut host, first) = (None, self.routes.len());
+        json::read(virtual_host, &mut |value| {
+            value.fields(&mut |name, value| match name {
+                "name" => host = value.text(),
+                "routes" => value.items(&mut |value| {
+                    let route = Route::read(value);
+                    if !keeps_all && !route.is_written() {
+                        return;
+                    }
+                    if self.routes.len() < MOST_ROUTES {
+                        self.routes.push(route);
+                    } else {
+                        self.is_cut = true;
+                    }
+                }),
+                _ => {}
+            });
+        })?;
+        for route in &mut self.routes[first..] {
+            route.host = host.clone().unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+impl Route {
+    /// Did somebody write it? Istio's default routes have a cluster that comes with them.
+    fn is_written(&self) -> bool {
+        let is_subset = |destination: &Destination| {
+            subset(&destination.cluster).is_some_and(|name| !name.is_empty())
+        };
+        self.config.is_some()
+            || self.fault.as_ref().is_some_and(FaultFilter::is_on)
+            || self.destinations.iter().any(is_subset)
+    }
+
+    fn read(value: Json<'_>) -> Self {
+        let mut route = Self::default();
+        value.fields(&mut |name, value| match name {
+            "name" => route.name = value.text().unwrap_or_default(),
+            "match" => route.read_match(value),
+            "route" => route.read_action(value),
+            "metadata" => value.at(&["filter_metadata", "istio", "config"], &mut |config| {
+                route.config = config.text();
+            }),
+            "typed_per_filter_config" => value.at(&[fault_filter::NAME], &mut |config| {
+                route.fault = Some(FaultFilter::read(config));
+            }),
+            _ => {}
+        });
+        route
+    }
+
+    fn read_match(&mut self, value: Json<'_>) {
+        value.fields(&mut |name, value| match name {
+            "prefix" | "path_separated_prefix" => {
+                self.path = format!("{}*", value.text().unwrap_or_default());
+            }
+            "path" => self.path = value.text().unwrap_or_default(),
+            "safe_regex" => value.at(&["regex"], &mut |regex| {
+                self.path = format!("~{}", regex.text().unwrap_or_default());
+            }),
+            "headers" => value.items(&mut |header| {
+                header.at(&["name"], &mut |name| {
+                    name.with_text(&mut |name| {
+                        self.is_by_method |= name == ":method";
+                        // Istio matches schemes, methods and authorities as headers.
+                        self.is_conditional |= !name.starts_with(':');
+                    });
+                });
+            }),
+            "query_parameters" => value.items(&mut |_| self.is_conditional = true),
+            _ => {}
+        });
+    }
+
+    fn read_action(&mut self, value: Json<'_>) {
+        value.fields(&mut |name, value| match name {
+            "cluster" => {
+                if let Some(cluster) = value.text() {
+                    self.lead_to(Destination { cluster, ..Destination::default() });
+                }
+            }
+            "weighted_clusters" => value.at(&["clusters"], &mut |clusters| {
+                clusters.items(&mut |cluster| self.lead_to_weighted(cluster));
+            }),
+            "request_mirror_policies" => value.items(&mut |policy| {
+                policy.at(&["cluster"], &mut |cluster| {
+                    if let Some(cluster) = cluster.text() {
+                        self.lead_to(Destination { cluster, weight: None, is_mirror: true });
+                    }
+                });
+            }),
+            "timeout" => self.timeout = duration(value).filter(|timeout| !timeout.is_zero()),
+            "retry_policy" => self.retry = Some(Retry::read(value)),
+            _ => {}
+        });
+    }
+
+    fn lead_to_weighted(&mut self, cluster: Json<'_>) {
+        let (mut name, mut weight) = (None, 0);
+        cluster.fields(&mut |member, value| match member {
+            "name" => name = value.text(),
+            "weight" => weight = value.number().unwrap_or_default(),
+            _ => {}
+        });
+        // What has no weight gets nothing.
+        if let Some(cluster) = name.filter(|_| weight > 0) {
+            self.lead_to(Destination { cluster, weight: Some(weight), is_mirror: false });
+        }
+    }
+
+    fn lead_to(&mut self, destination: Destination) {
+        if !destination.cluster.is_empty() && self.destinations.len() < MOST_DESTINATIONS {
+            self.destinations.push(destination);
+        }
+    }
+}
+
+impl Retry {
+    fn read(value: Json<'_>) -> Self {
+        let mut retry = Self::default();
+        value.fields(&mut |name, value| match name {
+            "retry_on" => value.with_text(&mut |on| {
+                retry.on = on.split(',').map(json::clean).take(20).collect();
+            }),
+            "num_retries" => retry.retries = value.number(),
+            "per_try_timeout" => retry.per_try = duration(value).filter(|time| !time.is_zero()),
+            _ => {}
+        });
+        retry
+    }
+}
+
+/// The subset in `outbound|9080|v2|reviews.shop.svc.cluster.local`.
+fn subset(cluster: &str) -> Option<&str> {
+    cluster.strip_prefix("outbound|")?.split('|').nth(1)
+}
+
+fn duration(value: Json<'_>) -> Option<Duration> {
+    parse_duration(&value.text()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::envoy::page::whole;
+
+    /// Of real Istio sidecars, cut.
+    const HEALTHY: &[u8] = include_bytes!("../../../tests/fixtures/doctor/healthy.routes.json");
+    const MISSING: &[u8] =
+        include_bytes!("../../../tests/fixtures/doctor/missing-subset.routes.json");
+    const FAULT: &[u8] = include_bytes!("../../../tests/fixtures/doctor/fault.routes.json");
+
+    #[test]
+    fn default_routes_are_left_out_where_the_mesh_names_the_others() {
+        let routes = whole::<RoutesPage>(HEALTHY).unwrap();
+        assert!(routes.routes.is_empty() && !routes.is_cut, "{routes:?}");
+        let all = whole::<AllRoutesPage>(HEALTHY).unwrap();
+        assert_eq!((all.routes.len() > 3, all.virtual_hosts), (true, routes.virtual_hosts));
+    }
+
+    #[test]
+    fn a_virtual_services_routes_say_where_they_lead() {
+        let routes = whole::<RoutesPage>(MISSING).unwrap().routes;
+        let leads: Vec<(&str, Vec<&str>)> = routes
+            .iter()
+            .map(|route| {
+                let clusters = route.destinations.iter().map(|to| to.cluster.as_str()).collect();
+                (route.path.as_str(), clusters)
+            })
+            .collect();
+        let expected = [
+            ("/missing*", vec!["outbound|9080|v2-canary|reviews.shop.svc.cluster.local"]),
+            ("/nohost*", vec!["outbound|9080||nosuch.shop.svc.cluster.local"]),
+            ("/noport*", vec!["outbound|9999||reviews.shop.svc.cluster.local"]),
+            (
+                "/*",
+                vec![
+                    "outbound|9080||reviews.shop.svc.cluster.local",
+                    "outbound|9080|v9|reviews.shop.svc.cluster.local",
+                ],
+            ),
+        ];
+        assert_eq!(leads, expected);
+        let first = &routes[0];
+        assert_eq!(first.host, "reviews.shop.svc.cluster.local:9080");
+        let config = "/apis/networking.istio.io/v1/namespaces/shop/virtual-service/reviews";
+        assert_eq!((first.config.as_deref(), first.timeout), (Some(config), None));
+        assert_eq!(first.retry.as_ref().unwrap().retries, Some(2));
+        assert_eq!(routes[3].destinations[1].weight, Some(5));
+    }
+
+    #[test]
+    fn a_fault_is_read_with_its_conditions() {
+        let routes = whole::<RoutesPage>(FAULT).unwrap().routes;
+        let fault = |at: usize| routes[at].fault.as_ref().unwrap();
+        assert!(routes[0].is_conditional && (fault(0).aborts - 100.0).abs() < 1e-9);
+        assert!(!routes[1].is_conditional);
+        assert!((fault(1).aborts - 10.0).abs() < 1e-9 && (fault(1).delays - 0.5).abs() < 1e-9);
+        assert_eq!((fault(1).status, fault(1).delay.as_deref()), (Some(503), Some("7s")));
+    }
+
+    #[test]
+    fn strange_routes_lose_themselves_alone() {
+        let body = br#"{"configs":[{"route_config":{"virtual_hosts":[null,7,{"name":null,"routes":[
+            null,{"route":null},{"route":{"cluster":7,"weighted_clusters":{"clusters":[null,
+            {"name":"none","weight":0},{"name":"outbound|1|s|h","weight":1}]},"timeout":"soon",
+            "retry_policy":[]},"match":7,"metadata":{"filter_metadata":[]}}]}]}}]}"#;
+        let routes = whole::<RoutesPage>(body).unwrap();
+        assert_eq!(routes.routes.len(), 1, "{routes:?}");
+        assert_eq!(routes.routes[0].destinations.len(), 1);
+        assert_eq!(routes.virtual_hosts, 3);
+    }
+
+    #[test]
+    fn a_mesh_of_any_size_is_read_within_bounds() {
+        let route = r#"{"route":{"cluster":"outbound|1|s|h"}}"#;
+        let mut page = RoutesPage::begin();
+        page.take(br#"{"configs":[{"route_config":{"virtual_hosts":["#).unwrap();
+        for _ in 0..30 {
+            let routes = vec![route; 100].join(",");
+            page.take(format!("{{\"routes\":[{routes}]}},").as_bytes()).unwrap();
+        }
+        let large = format!("{{\"x\":\"{}\"}}]}}}}]}}", "x".repeat(MOST_VIRTUAL_HOST));
+        page.take(large.as_bytes()).unwrap();
+        let routes = page.end().unwrap();
+        assert_eq!((routes.routes.len(), routes.virtual_hosts), (MOST_ROUTES, 31));
+        assert!(routes.is_cut);
+    }
+}

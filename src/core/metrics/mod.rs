@@ -1,0 +1,5 @@
+//! Metrics in Prometheus' text form: of Istio's agent, and of Linkerd's proxy.
+
+pub mod agent;
+pub mod linkerd;
+pub mod sample;
