@@ -33,7 +33,7 @@ pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
         stopped_before_start(&mut stop)?;
         let restored = stop.restore_mask();
         restored.map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))?;
-        return Err(not_started(&path, &process::become_command(&path, &settings.command)));
+        return Err(not_started(&process::become_command(&path, &settings.command)));
     };
     if let Some(signal) = supervised.parent_death {
         process::set_parent_death_signal(signal).map_err(|error| {

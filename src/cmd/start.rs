@@ -2,9 +2,8 @@
 //!
 //! Owns what exec'ing and supervising share there; must never start anything itself.
 
-use std::path::Path;
-
 use crate::core::exit::{Exit, Failure};
+use crate::io::process::NotStarted;
 use crate::io::signals::StopSignals;
 
 /// The last look before the application starts.
@@ -17,30 +16,14 @@ pub(super) fn stopped_before_start(stop: &mut StopSignals) -> Result<(), Failure
     })
 }
 
-/// fork's or exec's error as what the user should do.
-pub(super) fn not_started(path: &Path, error: &std::io::Error) -> Failure {
-    let path = path.display();
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failure::new(Exit::NotFound, format!("the command {path} cannot be executed: {error}"))
+/// fork's or exec's error as our end.
+pub(super) fn not_started(error: &NotStarted) -> Failure {
+    let exit = match error {
+        NotStarted::Gone(..) => Exit::NotFound,
+        NotStarted::NotExecutable(..) => Exit::CannotExecute,
+        NotStarted::Processes(..) | NotStarted::Descriptors(..) | NotStarted::Memory(..) => {
+            Exit::Failed
         }
-        std::io::ErrorKind::WouldBlock => Failure::new(
-            Exit::Failed,
-            format!(
-                "the command {path} cannot be started: the limit of processes is reached \
-                 ({error}); raise the pod's \
-                 pids limit, or this user's RLIMIT_NPROC"
-            ),
-        ),
-        std::io::ErrorKind::OutOfMemory => Failure::new(
-            Exit::Failed,
-            format!(
-                "the command {path} cannot be started: {error}; raise the container's memory limit"
-            ),
-        ),
-        _ => Failure::new(
-            Exit::CannotExecute,
-            format!("the command {path} cannot be executed: {error}"),
-        ),
-    }
+    };
+    Failure::new(exit, error.to_string())
 }

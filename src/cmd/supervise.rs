@@ -48,7 +48,7 @@ pub(super) async fn supervise(
     let terminal = Terminal::controlling();
     stopped_before_start(stop)?;
     let started = inbox.while_unblocked(|| Application::start(path, command, terminal.is_none()));
-    let application = started.map_err(|error| not_started(path, &error))?;
+    let application = started.map_err(|error| not_started(&error))?;
     // The point of no return: from here on nothing of ours ends the application, and no error of
     // ours ends this function.
     tracing::debug!(pid = application.pid(), "the application has started");

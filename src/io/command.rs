@@ -5,12 +5,14 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::unistd::{AccessFlags, faccessat};
 
 /// Where `execvp` looks without a PATH (musl: `src/process/execvp.c`).
@@ -46,7 +48,7 @@ pub enum BadCommand {
 pub fn find(name: &OsStr) -> Result<PathBuf, BadCommand> {
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
-        return executable(&path).and(runnable(path));
+        return executable(&path).and_then(|()| runnable(path));
     }
     let shown = || name.display().to_string();
     let variable = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
@@ -89,15 +91,16 @@ fn executable(path: &Path) -> Result<(), BadCommand> {
     if !metadata.is_file() {
         return Err(refuse("it is not a regular file"));
     }
-    faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)
-        .map_err(|_| refuse("this user may not execute it; chmod +x it in the image"))
+    match faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS) {
+        Err(Errno::EACCES) => Err(refuse("this user may not execute it; chmod +x it in the image")),
+        // Any other error is about the asking (a seccomp profile's EPERM): exec will tell.
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Is what the kernel needs to run it there, too? A file that cannot be read is left to the kernel.
 fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
-    let mut head = [0; HEAD];
-    let read = File::open(&path).and_then(|mut file| file.read(&mut head));
-    let Some(interpreter) = read.ok().and_then(|length| interpreter(&head[..length])) else {
+    let Some(interpreter) = head(&path).ok().and_then(|head| interpreter(&head)) else {
         return Ok(path);
     };
     if Path::new(&interpreter).exists() {
@@ -109,6 +112,17 @@ fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
     } else {
         Err(BadCommand::NoInterpreter(path, interpreter.display().to_string()))
     }
+}
+
+/// The beginning of a regular file. To open anything else may block, or take what is in it away.
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let without_blocking = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new().read(true).custom_flags(without_blocking).open(path)?;
+    let mut head = Vec::with_capacity(HEAD);
+    if file.metadata()?.is_file() {
+        File::take(file, HEAD as u64).read_to_end(&mut head)?;
+    }
+    Ok(head)
 }
 
 /// The program behind `#!`, or the dynamic loader that an ELF file names; `None` where nothing else

@@ -6,9 +6,10 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::libc;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use shared_child::SharedChild;
 use shared_child::unix::SharedChildExt as _;
@@ -16,12 +17,51 @@ use shared_child::unix::SharedChildExt as _;
 use crate::core::exit::Exit;
 use crate::core::signal::Signal;
 
+/// Why a command was not started although its file is there.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// The file, or what would run it, has gone meanwhile.
+    #[error("the command {0} cannot be executed: {1}")]
+    Gone(PathBuf, std::io::Error),
+    /// The kernel does not execute such a file.
+    #[error("the command {0} cannot be executed: {1}")]
+    NotExecutable(PathBuf, std::io::Error),
+    /// `EAGAIN`: the pids cgroup, `RLIMIT_NPROC`.
+    #[error(
+        "the command {0} cannot be started: the limit of processes is reached ({1}); raise the \
+         pod's pids limit, or this user's RLIMIT_NPROC"
+    )]
+    Processes(PathBuf, std::io::Error),
+    /// `EMFILE`, `ENFILE`: musl's `posix_spawn` opens a pipe.
+    #[error(
+        "the command {0} cannot be started: the limit of open files is reached ({1}); raise this \
+         container's RLIMIT_NOFILE"
+    )]
+    Descriptors(PathBuf, std::io::Error),
+    /// `ENOMEM`.
+    #[error("the command {0} cannot be started: {1}; raise the container's memory limit")]
+    Memory(PathBuf, std::io::Error),
+}
+
+impl NotStarted {
+    fn of(path: &Path, error: std::io::Error) -> Self {
+        let kind = match error.raw_os_error() {
+            Some(libc::ENOENT) => Self::Gone,
+            Some(libc::EAGAIN) => Self::Processes,
+            Some(libc::EMFILE | libc::ENFILE) => Self::Descriptors,
+            Some(libc::ENOMEM) => Self::Memory,
+            _ => Self::NotExecutable,
+        };
+        kind(path.to_owned(), error)
+    }
+}
+
 /// Replaces this process by `command`, whose file is `path`. Comes back only with an error.
 ///
 /// std's exec sets SIGPIPE to its default again, which Rust's runtime has ignored since the start.
 #[must_use]
-pub fn become_command(path: &Path, command: &[OsString]) -> std::io::Error {
-    prepared(path, command).exec()
+pub fn become_command(path: &Path, command: &[OsString]) -> NotStarted {
+    NotStarted::of(path, prepared(path, command).exec())
 }
 
 fn prepared(path: &Path, command: &[OsString]) -> Command {
@@ -89,16 +129,17 @@ impl Application {
     /// group.
     ///
     /// # Errors
-    /// The errors of fork and exec.
+    /// [`NotStarted`]: the errors of fork and exec.
     ///
     /// # Panics
     /// Never: a process id that Linux gives is a positive `i32`.
-    pub fn start(path: &Path, command: &[OsString], own_group: bool) -> std::io::Result<Self> {
+    pub fn start(path: &Path, command: &[OsString], own_group: bool) -> Result<Self, NotStarted> {
         let mut prepared = prepared(path, command);
         if own_group {
             prepared.process_group(0);
         }
-        let child = SharedChild::spawn(&mut prepared)?;
+        let child =
+            SharedChild::spawn(&mut prepared).map_err(|error| NotStarted::of(path, error))?;
         let pid = i32::try_from(child.id())
             .ok()
             .and_then(Pid::from_raw)
@@ -176,4 +217,29 @@ fn change(status: WaitStatus) -> Option<Change> {
         return Signal::from_number(number).map(|signal| Change::Ended(Exit::Signal(signal)));
     }
     status.stopped().then_some(Change::Stopped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_reached_is_no_fault_of_the_command() {
+        let told = |number| {
+            NotStarted::of(Path::new("/app"), std::io::Error::from_raw_os_error(number)).to_string()
+        };
+        for (number, part) in [
+            (libc::EMFILE, "raise this container's RLIMIT_NOFILE"),
+            (libc::ENFILE, "raise this container's RLIMIT_NOFILE"),
+            (libc::EAGAIN, "raise the pod's pids limit"),
+            (libc::ENOMEM, "raise the container's memory limit"),
+        ] {
+            let sentence = told(number);
+            assert!(
+                sentence.contains("cannot be started") && sentence.contains(part),
+                "{sentence}"
+            );
+        }
+        assert!(told(libc::ENOEXEC).contains("cannot be executed"));
+    }
 }

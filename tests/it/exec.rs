@@ -12,6 +12,7 @@ use std::process::Command;
 use crate::support::meshim::Meshim;
 use crate::support::process::{Ended, Process};
 use crate::support::reply::Reply;
+use crate::support::seccomp::refusing;
 use crate::support::standin::StandIn;
 
 /// What every run gets, bare or not.
@@ -161,6 +162,30 @@ fn a_command_that_is_not_there_is_known_before_the_wait() {
         .run()
         .expect_code(126)
         .expect_stderr(&["chmod +x"]);
+}
+
+#[test]
+fn a_command_that_is_no_regular_file_is_refused_and_never_opened() {
+    let meshim = Meshim::starts(["./fifo"]).with(["--mesh=istio", "--timeout=0"]);
+    nix::unistd::mkfifo(&meshim.directory().join("fifo"), nix::sys::stat::Mode::S_IRWXU)
+        .expect("the directory is ours");
+    // Opening a FIFO without a writer would block for ever.
+    meshim
+        .run()
+        .expect_code(126)
+        .expect_stderr(&["./fifo cannot be executed: it is not a regular"]);
+    // What stands in a pipe is somebody's input.
+    let piped = Meshim::starts(["/proc/self/fd/0"]).with(["--mesh=istio", "--timeout=0"]);
+    let piped = piped.behind_shell("echo kept | { \"$@\"; echo \"$? $(cat)\"; }");
+    assert_eq!(piped.env("PATH", "/usr/bin:/bin").run().stdout, "126 kept\n");
+}
+
+#[test]
+fn a_system_call_that_is_refused_does_not_make_a_command_not_executable() {
+    // As seccomp profiles older than faccessat2 do it; exec itself is asked then.
+    let refusing = refusing(nix::libc::SYS_faccessat2);
+    let run = Meshim::starts(["echo", "started"]).with(["--mesh=none"]).behind(refusing);
+    assert_eq!(run.env("PATH", "/usr/bin:/bin").run().expect_code(0).stdout, "started\n");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use crate::support::listener::supervised;
 use crate::support::meshim::{Meshim, Running};
 use crate::support::process::Process;
+use crate::support::seccomp::refusing;
 use crate::support::shared::poll;
 
 fn supervising<const N: usize>(command: [&str; N]) -> Meshim {
@@ -228,6 +229,16 @@ fn a_fork_that_fails_is_a_sentence_with_a_remedy() {
     let ended = Process::spawn(command.args(&line[1..])).wait();
     std::fs::remove_file(&copy).unwrap();
     ended.expect_code(125).expect_stderr(&["the limit of processes is reached", "RLIMIT_NPROC"]);
+}
+
+#[test]
+fn what_the_kernel_refuses_is_told_before_the_application_starts() {
+    for number in [nix::libc::SYS_signalfd4, nix::libc::SYS_epoll_create1] {
+        let run = supervising(["sh", "-c", "echo started; exec sleep 1000"]);
+        let run = run.behind(refusing(number)).env("PATH", "/usr/bin:/bin");
+        let ended = run.run().expect_code(125).expect_stderr(&["the kernel refuses"]);
+        assert_eq!(ended.stdout, "");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(crate) mod meshim;
 pub(crate) mod namespace;
 pub(crate) mod process;
 pub(crate) mod reply;
+pub(crate) mod seccomp;
 pub(crate) mod shared;
 pub(crate) mod standin;
 pub(crate) mod xds;
