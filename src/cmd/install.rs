@@ -1,7 +1,6 @@
 //! `meshim install DIR`: hands this binary to an image that does not have it.
 
-use std::path::Path;
-
+use crate::config::Install;
 use crate::core::exit::{Exit, Failure};
 use crate::io::install;
 
@@ -9,8 +8,8 @@ use crate::io::install;
 ///
 /// # Errors
 /// The directory cannot be used, or writing fails; an older copy is then still there.
-pub fn install(directory: &Path) -> Result<Exit, Failure> {
-    let target = install::install(directory)
+pub fn install(settings: &Install) -> Result<Exit, Failure> {
+    let target = install::install(&settings.directory)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     tracing::info!("installed as {}", target.display());
     Ok(Exit::Yes)

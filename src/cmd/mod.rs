@@ -14,13 +14,13 @@ mod start;
 mod supervise;
 pub mod wait;
 
-use std::ffi::OsString;
 use std::io::Write as _;
 
 use tracing::Level as TracingLevel;
 
-use crate::config::{self, Form, Job, Level, Report};
+use crate::config::{self, Form, Input, Job, Level, Loaded, Report};
 use crate::core::exit::{Exit, Failure};
+use crate::core::text::one_line;
 use crate::io::signals::{Refused, StopSignals};
 use crate::io::{files, log};
 
@@ -29,9 +29,9 @@ use crate::io::{files, log};
 /// The command line is read after the first signal could be heard: for PID 1 a signal that nobody
 /// is ready for is lost.
 #[must_use]
-pub fn main(args: impl FnOnce() -> Vec<OsString>) -> Exit {
+pub fn main(input: impl FnOnce() -> Input) -> Exit {
     let stop = StopSignals::register();
-    let (report, job) = config::load(args());
+    let Loaded { report, job } = config::load(&input());
     let level = match report.level {
         Level::Error => TracingLevel::ERROR,
         Level::Warn => TracingLevel::WARN,
@@ -59,7 +59,7 @@ fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
         // These are over at once, and end by a signal as every program does.
         Job::Check(check) => unmasked(&stop).and_then(|()| check::check(&check)),
         Job::Probe(probe) => unmasked(&stop).and_then(|()| probe::probe(&probe)),
-        Job::Install(directory) => unmasked(&stop).and_then(|()| install::install(&directory)),
+        Job::Install(install) => unmasked(&stop).and_then(|()| install::install(&install)),
         Job::Print(text) => unmasked(&stop).and_then(|()| print(&text)),
     }
 }
@@ -78,7 +78,8 @@ fn print(text: &str) -> Result<Exit, Failure> {
 /// One sentence, in both places where somebody will look for it.
 fn tell(report: &Report, failure: &Failure) -> Exit {
     tracing::error!("{}", failure.sentence);
-    if let Err(error) = files::write_termination_log(&report.termination_log, &failure.sentence) {
+    let sentence = one_line(&failure.sentence);
+    if let Err(error) = files::write_termination_log(&report.termination_log, &sentence) {
         let path = report.termination_log.display();
         tracing::warn!("the reason could not be written to the termination log {path}: {error}");
     }

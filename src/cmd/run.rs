@@ -102,7 +102,7 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
 fn find_command(settings: &Run) -> Result<PathBuf, Failure> {
     let name = settings.command.first();
     let name = name.ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
-    command::find(name).map_err(|error| bad_command(&error))
+    command::find(name, settings.search_path.as_deref()).map_err(|error| bad_command(&error))
 }
 
 /// Is the command to be started after a wait that ended like this?

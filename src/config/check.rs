@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::reader::{Reader, Wrong};
 use super::report::Form;
 use crate::cli::{CheckArgs, ListenArgs};
 use crate::core::proxy::Proxy;
@@ -22,13 +22,14 @@ pub struct Check {
 }
 
 impl Reader<'_> {
-    pub(super) fn check(&mut self, args: &CheckArgs) -> Option<Check> {
-        let given = self.proxy(&args.proxy);
-        let request_timeout = self.look_time("request_timeout", &args.proxy.request_timeout);
+    pub(super) fn check(&mut self, args: &CheckArgs) -> Result<Check, Wrong> {
+        let remote = self.remote(args.proxy.allow_remote.as_ref());
+        let given = self.proxy(&args.proxy, remote);
+        let request_timeout = self.request_timeout(&args.proxy);
         let listen = self.listen(&args.listen);
-        let form =
-            self.choice("output", &args.output, &[("text", Form::Text), ("json", Form::Json)]);
-        Some(Check {
+        let form = self.form("output", args.output.as_ref());
+        remote?;
+        Ok(Check {
             proxy: Proxy::given(&given?),
             request_timeout: request_timeout?,
             listen: listen?,
@@ -36,14 +37,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Every address is read, so that each bad one is told.
-    pub(super) fn listen(&mut self, args: &ListenArgs) -> Option<Vec<SocketAddr>> {
-        let read: Vec<Option<SocketAddr>> = args
-            .listen
-            .iter()
-            .map(|text| self.read("listen", text.trim(), parse_address))
-            .collect();
-        read.into_iter().collect()
+    pub(super) fn listen(&mut self, args: &ListenArgs) -> Result<Vec<SocketAddr>, Wrong> {
+        self.list("listen", &args.listen, parse_address)
     }
 }
 

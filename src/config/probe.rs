@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
-use super::wait::parse_url;
+use super::proxy::{Remote, parse_url};
+use super::reader::{Reader, Wrong};
 use crate::cli::ProbeArgs;
 use crate::core::endpoint::{Address, Endpoint};
+
+/// How long the look may take: the kubelet's own default for a probe.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Settings of `meshim probe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,15 +29,16 @@ pub enum Target {
 }
 
 impl Reader<'_> {
-    pub(super) fn probe(&mut self, args: &ProbeArgs) -> Option<Probe> {
-        let remote = self.flag("allow_remote", &args.allow_remote);
-        let target = self.read("target", &args.target, |text| parse_target(text, remote));
-        let timeout = self.look_time("probe_timeout", &args.probe_timeout);
-        Some(Probe { target: target?, timeout: timeout? })
+    pub(super) fn probe(&mut self, args: &ProbeArgs) -> Result<Probe, Wrong> {
+        let remote = self.remote(args.allow_remote.as_ref());
+        let target = self.positional("target", &args.target, |text| parse_target(text, remote));
+        let timeout = self.look_time("probe_timeout", args.probe_timeout.as_ref(), TIMEOUT);
+        remote?;
+        Ok(Probe { target: target?, timeout: timeout? })
     }
 }
 
-fn parse_target(text: &str, remote: Option<bool>) -> Result<Target, String> {
+fn parse_target(text: &str, remote: Remote) -> Result<Target, String> {
     let Some(authority) = text.strip_prefix("tcp://") else {
         return match parse_url(text, remote) {
             Ok(endpoint) => Ok(Target::Http(endpoint)),
@@ -71,7 +75,7 @@ mod tests {
             ("tcp://[::1]:8080", tcp("http://[::1]:8080")),
         ];
         for (text, expected) in table {
-            assert_eq!(parse_target(text, Some(false)), expected, "{text}");
+            assert_eq!(parse_target(text, Ok(false)), expected, "{text}");
         }
     }
 
@@ -88,9 +92,9 @@ mod tests {
             ("", "is no target"),
         ];
         for (text, part) in table {
-            let error = parse_target(text, Some(false)).unwrap_err();
+            let error = parse_target(text, Ok(false)).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        assert!(parse_target("tcp://10.0.0.1:80", Some(true)).is_ok());
+        assert!(parse_target("tcp://10.0.0.1:80", Ok(true)).is_ok());
     }
 }

@@ -1,88 +1,205 @@
-//! Reads one setting after the other and keeps what is wrong with each, with the place it came
-//! from.
+//! Reads one setting after the other, from the command line or else from its variable, and keeps
+//! what is wrong with each, with the place it came from.
 //!
-//! Owns the words "which option, which variable"; knows no setting by name.
+//! Owns "which option, which variable, is it given, is it text"; knows no setting by what it means.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
+use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
-
+use super::input::Input;
 use crate::core::exit::{Exit, Failure};
+use crate::core::text::one_line;
+
+/// A setting that cannot be used; the reader has kept why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wrong;
 
 /// Reads settings and keeps what is wrong with them.
-pub(super) struct Reader<'m> {
-    command: &'m Command,
-    matches: &'m ArgMatches,
+///
+/// A setting goes by its id, the name of its field in `cli`: `drain_min` is `--drain-min` and
+/// `MESHIM_DRAIN_MIN`.
+pub(super) struct Reader<'i> {
+    input: &'i Input,
+    variables: Vec<(&'i str, &'i OsStr)>,
+    from_variables: Vec<&'static str>,
     problems: Vec<String>,
 }
 
-impl<'m> Reader<'m> {
-    /// Reads what `matches` holds; `command` knows how each setting is spelt.
-    pub(super) const fn new(command: &'m Command, matches: &'m ArgMatches) -> Self {
-        Self { command, matches, problems: Vec::new() }
+impl<'i> Reader<'i> {
+    /// Reads what is not on the command line from the variables of `input`.
+    pub(super) fn new(input: &'i Input) -> Self {
+        let variables = input.own_variables().collect();
+        Self { input, variables, from_variables: Vec::new(), problems: Vec::new() }
     }
 
-    pub(super) fn finish<T>(self, job: Option<T>) -> Result<T, Failure> {
+    /// What was read, where nothing is wrong with any setting; else all that is, as one sentence.
+    pub(super) fn finish<T>(self, job: Result<T, Wrong>) -> Result<T, Failure> {
         let sentence = match self.problems.as_slice() {
             [] => "the settings are incomplete; see meshim --help".to_owned(),
             [only] => only.clone(),
             several => format!("{} settings are wrong: {}", several.len(), several.join("; ")),
         };
-        job.filter(|_| self.problems.is_empty()).ok_or_else(|| Failure::new(Exit::Failed, sentence))
+        job.ok()
+            .filter(|_| self.problems.is_empty())
+            .ok_or_else(|| Failure::new(Exit::Failed, sentence))
     }
 
-    pub(super) fn problem(&mut self, id: &str, problem: impl Display) {
-        let arg = self.command.get_arguments().find(|arg| arg.get_id() == id);
-        let option = arg.and_then(clap::Arg::get_long).map(|long| format!("--{long}"));
-        let option = option.unwrap_or_else(|| id.to_ascii_uppercase());
-        let variable = arg.and_then(clap::Arg::get_env).map(|name| name.display());
-        let source = match (self.matches.value_source(id), variable) {
-            (Some(ValueSource::EnvVariable), Some(variable)) => {
-                format!("{variable} (the variable of {option})")
-            }
-            _ => option,
+    /// Keeps what is wrong with a setting, and what would be right.
+    pub(super) fn problem(&mut self, id: &'static str, problem: impl Display) -> Wrong {
+        let option = option_of(id);
+        let source = if self.from_variables.contains(&id) {
+            format!("{} (the variable of {option})", variable_of(id))
+        } else {
+            option
         };
-        self.problems.push(format!("{source}: {problem}"));
+        let problem = format!("{source}: {problem}");
+        self.problems.push(one_line(&problem).into_owned());
+        Wrong
     }
 
+    /// `None` where it is not given: neither typed, nor in a variable with something in it.
+    pub(super) fn optional<T, E: Display>(
+        &mut self,
+        id: &'static str,
+        typed: Option<&OsString>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Wrong> {
+        let Some(given) = self.given(id, typed.map(OsString::as_os_str)) else { return Ok(None) };
+        let text = self.text(id, given)?;
+        parse(text).map(Some).map_err(|error| self.problem(id, error))
+    }
+
+    /// What has no variable and is always there.
+    pub(super) fn positional<T, E: Display>(
+        &mut self,
+        id: &'static str,
+        typed: &OsStr,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Wrong> {
+        let text = self.text(id, typed)?;
+        parse(text).map_err(|error| self.problem(id, error))
+    }
+
+    /// `default` where it is not given.
     pub(super) fn read<T, E: Display>(
         &mut self,
-        id: &str,
-        text: &str,
+        id: &'static str,
+        typed: Option<&OsString>,
+        default: T,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        parse(text).map_err(|error| self.problem(id, error)).ok()
+    ) -> Result<T, Wrong> {
+        self.optional(id, typed, parse).map(|given| given.unwrap_or(default))
     }
 
+    /// One of a few words.
     pub(super) fn choice<T: Copy>(
         &mut self,
-        id: &str,
-        text: &str,
+        id: &'static str,
+        typed: Option<&OsString>,
+        default: T,
         choices: &[(&str, T)],
-    ) -> Option<T> {
-        self.read(id, text, |text| {
+    ) -> Result<T, Wrong> {
+        self.read(id, typed, default, |text| {
             let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             found.ok_or_else(|| format!("`{text}` is not one of {}", names.join(", ")))
         })
     }
 
-    pub(super) fn flag(&mut self, id: &str, text: &str) -> Option<bool> {
-        self.choice(id, text, &[("true", true), ("false", false), ("1", true), ("0", false)])
+    /// On or off; off where it is not given.
+    pub(super) fn flag(
+        &mut self,
+        id: &'static str,
+        typed: Option<&OsString>,
+    ) -> Result<bool, Wrong> {
+        let words = [("true", true), ("false", false), ("1", true), ("0", false)];
+        self.choice(id, typed, false, &words)
     }
 
-    /// `None` inside where the setting is not given, outside where it is wrong.
-    #[expect(clippy::option_option, reason = "not given and wrong are two things")]
-    pub(super) fn optional<T, E: Display>(
+    /// Each value that was typed, or each one in the variable; several are separated by commas.
+    /// Every one is read, so that each bad one is told.
+    pub(super) fn list<T, E: Display>(
         &mut self,
-        id: &str,
-        text: Option<&String>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<Option<T>> {
-        match text {
-            None => Some(None),
-            Some(text) => self.read(id, text, parse).map(Some),
+        id: &'static str,
+        typed: &[OsString],
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, Wrong> {
+        let given: Vec<&OsStr> = if typed.is_empty() {
+            self.given(id, None).into_iter().collect()
+        } else {
+            typed.iter().map(OsString::as_os_str).collect()
+        };
+        let mut values = Vec::new();
+        let mut all = Ok(());
+        for given in given {
+            let Ok(text) = self.text(id, given) else {
+                all = Err(Wrong);
+                continue;
+            };
+            for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                match parse(part) {
+                    Ok(value) => values.push(value),
+                    Err(error) => all = Err(self.problem(id, error)),
+                }
+            }
         }
+        all.map(|()| values)
     }
+
+    /// A path, byte for byte.
+    pub(super) fn path(
+        &mut self,
+        id: &'static str,
+        typed: Option<&OsString>,
+        default: &str,
+    ) -> PathBuf {
+        let given = self.given(id, typed.map(OsString::as_os_str));
+        given.map_or_else(|| PathBuf::from(default), PathBuf::from)
+    }
+
+    /// Where commands are looked for.
+    pub(super) fn search_path(&self) -> Option<OsString> {
+        self.input.variable("PATH").map(OsStr::to_owned)
+    }
+
+    /// What was typed, else what the variable says; blank is not given.
+    fn given<'t>(&mut self, id: &'static str, typed: Option<&'t OsStr>) -> Option<&'t OsStr>
+    where
+        'i: 't,
+    {
+        if typed.is_some() {
+            return typed;
+        }
+        let named = |name: &str| name.bytes().eq(id.bytes().map(|byte| byte.to_ascii_uppercase()));
+        let (_, value) = *self.variables.iter().find(|(name, _)| named(name))?;
+        if value.as_encoded_bytes().trim_ascii().is_empty() {
+            return None;
+        }
+        self.from_variables.push(id);
+        Some(value)
+    }
+
+    /// Without the blanks around it: YAML's block scalars end with a new line.
+    fn text<'t>(&mut self, id: &'static str, given: &'t OsStr) -> Result<&'t str, Wrong> {
+        given.to_str().map(str::trim).ok_or_else(|| {
+            let shown = given.as_encoded_bytes().escape_ascii();
+            self.problem(id, format!("`{shown}` is not UTF-8; write plain text"))
+        })
+    }
+}
+
+/// `--drain-min` for `drain_min`; what is not an option goes by the name that its help gives it.
+fn option_of(id: &str) -> String {
+    match id {
+        "target" | "directory" => id.to_ascii_uppercase(),
+        // Its variable has a name of its own, since the same container sets the other one.
+        "probe_timeout" => "--timeout".to_owned(),
+        _ => format!("--{}", id.replace('_', "-")),
+    }
+}
+
+/// `MESHIM_DRAIN_MIN` for `drain_min`.
+fn variable_of(id: &str) -> String {
+    format!("MESHIM_{}", id.to_ascii_uppercase())
 }

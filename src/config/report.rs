@@ -1,31 +1,13 @@
-//! Owns where and in which form meshim says what happens.
+//! Where meshim says what happens, and how: settings of every job.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::reader::Reader;
+use super::reader::{Reader, Wrong};
 use crate::cli::ReportArgs;
 
-/// How much is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Failures only.
-    Error,
-    /// And what may become one.
-    Warn,
-    /// And each step.
-    Info,
-    /// And each look.
-    Debug,
-}
-
-/// In which form it is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+/// Where the kubelet looks for the reason of a failure (a container's `terminationMessagePath`).
+const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Where meshim says what happens; never stdout, which is the application's.
 #[derive(Clone, Debug)]
@@ -38,17 +20,41 @@ pub struct Report {
     pub termination_log: PathBuf,
 }
 
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Failures only.
+    Error,
+    /// And what may become one.
+    Warn,
+    /// And each step.
+    Info,
+    /// And what changed between two looks.
+    Debug,
+}
+
+/// In which form it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 impl Default for Report {
     fn default() -> Self {
         Self {
             level: Level::Info,
             form: Form::Text,
-            termination_log: PathBuf::from("/dev/termination-log"),
+            termination_log: PathBuf::from(TERMINATION_LOG),
         }
     }
 }
 
 impl Reader<'_> {
+    /// What is wrong with one of these leaves the default in its place: the failure itself is to be
+    /// told somewhere.
     pub(super) fn report(&mut self, args: &ReportArgs) -> Report {
         let levels = [
             ("error", Level::Error),
@@ -56,17 +62,25 @@ impl Reader<'_> {
             ("info", Level::Info),
             ("debug", Level::Debug),
         ];
-        let usual = Report::default();
+        let level = self.choice("log", args.log.as_ref(), Level::Info, &levels);
+        let form = self.form("log_format", args.log_format.as_ref());
         Report {
-            level: self.choice("log", &args.log, &levels).unwrap_or(usual.level),
-            form: self
-                .choice(
-                    "log_format",
-                    &args.log_format,
-                    &[("text", Form::Text), ("json", Form::Json)],
-                )
-                .unwrap_or(usual.form),
-            termination_log: PathBuf::from(&args.termination_log),
+            level: level.unwrap_or(Level::Info),
+            form: form.unwrap_or(Form::Text),
+            termination_log: self.path(
+                "termination_log",
+                args.termination_log.as_ref(),
+                TERMINATION_LOG,
+            ),
         }
+    }
+
+    /// `text` or `json`.
+    pub(super) fn form(
+        &mut self,
+        id: &'static str,
+        typed: Option<&OsString>,
+    ) -> Result<Form, Wrong> {
+        self.choice(id, typed, Form::Text, &[("text", Form::Text), ("json", Form::Json)])
     }
 }

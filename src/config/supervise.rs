@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
-use super::wait::parse_url;
-use crate::cli::{DrainArgs, DrainTimesArgs, ProxyArgs, QuitArgs, QuitUrlArgs, RunArgs};
+use super::proxy::Remote;
+use super::reader::{Reader, Wrong};
+use crate::cli::SuperviseArgs;
 use crate::core::duration::{self, Spoken};
 use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
-use crate::core::proxy::Proxy;
+use crate::core::proxy::Given;
 use crate::core::signal::{Signal, UnknownSignal};
 use crate::core::stopping::drain::Times;
 use crate::core::stopping::lifecycle::{QuitWhen, Rules};
 use crate::core::stopping::signal_map::{Mapping, SignalMap};
+
+/// From the first stop signal until the application is killed: below a pod's usual 30 s.
+const GRACE: Duration = Duration::from_secs(28);
 
 /// Settings of a supervised run.
 #[derive(Debug)]
@@ -53,43 +56,30 @@ impl Supervise {
     }
 }
 
-/// Settings of `meshim drain`.
-#[derive(Debug)]
-pub struct Drain {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
-    /// How long.
-    pub times: Times,
-}
-
-/// Settings of `meshim quit`.
-#[derive(Debug)]
-pub struct Quit {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
-    /// Whom to ask; empty is the mesh's own.
-    pub urls: Vec<Endpoint>,
-}
-
 impl Reader<'_> {
     /// `None` inside where the command is to be exec'd.
-    #[expect(clippy::option_option, reason = "not wanted and wrong are two things")]
-    pub(super) fn supervise(&mut self, run: &RunArgs) -> Option<Option<Supervise>> {
-        let args = &run.supervise;
-        let supervise = self.flag("supervise", &args.supervise);
-        let drain = self.flag("drain", &args.drain);
-        let grace = self.read("grace", &args.grace, duration::parse);
-        let times = self.times(&args.times, grace);
+    pub(super) fn supervise(
+        &mut self,
+        args: &SuperviseArgs,
+        given: Result<&Given, &Wrong>,
+        remote: Remote,
+    ) -> Result<Option<Supervise>, Wrong> {
+        let supervise = self.flag("supervise", args.supervise.as_ref());
+        let drain = self.flag("drain", args.drain.as_ref());
+        let grace = self.read("grace", args.grace.as_ref(), GRACE, duration::parse);
+        let times = self.times(&args.times, grace.unwrap_or(GRACE));
         let choices = [
             ("never", QuitWhen::Never),
             ("always", QuitWhen::Always),
             ("on-success", QuitWhen::OnSuccess),
         ];
-        let quit = self.choice("quit", &args.quit, &choices);
-        let quit_urls = self.quit_urls(&args.urls, &run.wait.proxy);
-        let map = self.read("map_signal", "", |_| signal_map(&args.map_signal));
-        let ok_exit: Vec<Option<u8>> =
-            args.ok_exit.iter().map(|text| self.read("ok_exit", text, exit_code)).collect();
+        let quit = self.choice("quit", args.quit.as_ref(), QuitWhen::Never, &choices);
+        let quit_urls = self.quit_urls(&args.urls, remote);
+        let mappings = self.list("map_signal", &args.map_signal, str::parse::<Mapping>);
+        let map = mappings.and_then(|mappings| {
+            SignalMap::of(&mappings).map_err(|error| self.problem("map_signal", error))
+        });
+        let ok_exit = self.list("ok_exit", &args.ok_exit, exit_code);
         let parent_death = self.optional(
             "parent_death_signal",
             args.parent_death_signal.as_ref(),
@@ -97,48 +87,33 @@ impl Reader<'_> {
         );
         let (drain, quit) = (drain?, quit?);
         let supervised = supervise? || drain || quit != QuitWhen::Never;
-        self.no_effect_alone(run, supervised, quit);
-        if quit != QuitWhen::Never
-            && args.urls.quit_url.is_empty()
-            && run.wait.proxy.mesh == Mesh::None.to_string()
-        {
-            self.problem(
-                "quit",
-                "contradicts --mesh none, which has nobody to ask; drop one of them, or add \
-                 --quit-url",
-            );
-        }
-        if drain {
-            self.check_mesh_drains(&run.wait.proxy);
-            self.check_max_below_grace(times?);
-        }
-        let ok_exit = ok_exit.into_iter().collect::<Option<Vec<u8>>>()?;
-        let drain = drain.then_some(times?);
-        let (grace, quit_urls, map, parent_death) = (grace?, quit_urls?, map?, parent_death?);
-        Some(supervised.then_some(Supervise {
-            drain,
-            grace,
+        let settings = Supervise {
+            drain: if drain { Some(times?) } else { None },
+            grace: grace?,
             quit,
-            quit_urls,
-            map,
-            ok_exit,
-            parent_death,
-        }))
+            quit_urls: quit_urls?,
+            map: map?,
+            ok_exit: ok_exit?,
+            parent_death: parent_death?,
+        };
+        self.no_effect_alone(&settings, supervised);
+        self.contradictions(&settings, given.ok());
+        times?;
+        Ok(supervised.then_some(settings))
     }
 
     /// Settings that only a parent can follow.
-    fn no_effect_alone(&mut self, run: &RunArgs, supervised: bool, quit: QuitWhen) {
-        let args = &run.supervise;
-        if quit == QuitWhen::Never && !args.urls.quit_url.is_empty() {
+    fn no_effect_alone(&mut self, settings: &Supervise, supervised: bool) {
+        if settings.quit == QuitWhen::Never && !settings.quit_urls.is_empty() {
             self.problem(
                 "quit_url",
                 "has no effect without --quit; add --quit always or --quit on-success",
             );
         }
         let given = [
-            ("map_signal", !args.map_signal.is_empty()),
-            ("ok_exit", !args.ok_exit.is_empty()),
-            ("parent_death_signal", args.parent_death_signal.is_some()),
+            ("map_signal", settings.map != SignalMap::default()),
+            ("ok_exit", !settings.ok_exit.is_empty()),
+            ("parent_death_signal", settings.parent_death.is_some()),
         ];
         for (id, _) in given.into_iter().filter(|(_, given)| *given && !supervised) {
             self.problem(
@@ -148,7 +123,27 @@ impl Reader<'_> {
         }
     }
 
-    fn check_max_below_grace(&mut self, times: Times) {
+    fn contradictions(&mut self, settings: &Supervise, given: Option<&Given>) {
+        let mesh = given.and_then(|given| given.mesh);
+        if settings.quit != QuitWhen::Never
+            && settings.quit_urls.is_empty()
+            && mesh == Some(Mesh::None)
+        {
+            self.problem(
+                "quit",
+                "contradicts --mesh none, which has nobody to ask; drop one of them, or add \
+                 --quit-url",
+            );
+        }
+        let Some(times) = settings.drain else { return };
+        let without_admin = mesh.filter(|mesh| mesh.admin().is_none());
+        if let Some(mesh) = without_admin.filter(|_| given.is_some_and(|it| it.admin.is_none())) {
+            let problem = format!(
+                "contradicts --mesh {mesh}, which has no Envoy admin API to drain through; drop \
+                 one of them"
+            );
+            self.problem("drain", problem);
+        }
         if times.max >= times.grace {
             let (max, grace) = (Spoken(times.max), Spoken(times.grace));
             let problem = format!(
@@ -158,59 +153,6 @@ impl Reader<'_> {
             self.problem("drain_max", problem);
         }
     }
-
-    fn check_mesh_drains(&mut self, args: &ProxyArgs) {
-        let mesh = Mesh::named(&args.mesh);
-        if let Some(mesh) = mesh.filter(|mesh| mesh.admin().is_none() && args.admin_url.is_none()) {
-            let problem = format!(
-                "contradicts --mesh {mesh}, which has no Envoy admin API to drain through; drop \
-                 one of them"
-            );
-            self.problem("drain", problem);
-        }
-    }
-
-    fn times(&mut self, args: &DrainTimesArgs, grace: Option<Duration>) -> Option<Times> {
-        let min = self.read("drain_min", &args.drain_min, duration::parse);
-        let max = self.read("drain_max", &args.drain_max, duration::parse);
-        let (min, max) = (min?, max?);
-        if min > max {
-            self.problem(
-                "drain_min",
-                format!("{} is above --drain-max {}", Spoken(min), Spoken(max)),
-            );
-            return None;
-        }
-        Some(Times { min, max, grace: grace? })
-    }
-
-    fn quit_urls(&mut self, args: &QuitUrlArgs, proxy: &ProxyArgs) -> Option<Vec<Endpoint>> {
-        // A wrong --allow-remote is told where the proxy is read.
-        let remote = ["true", "1"].contains(&proxy.allow_remote.as_str());
-        let read =
-            |text: &String| self.read("quit_url", text, |text| parse_url(text, Some(remote)));
-        let urls: Vec<Option<Endpoint>> = args.quit_url.iter().map(read).collect();
-        urls.into_iter().collect()
-    }
-
-    pub(super) fn drain(&mut self, args: &DrainArgs) -> Option<Drain> {
-        let given = self.proxy(&args.proxy);
-        // A hook knows nothing of the application's own stop.
-        let times = self.times(&args.times, Some(Duration::ZERO));
-        let times = times.map(|times| Times { grace: times.max + times.max / 4, ..times });
-        Some(Drain { proxy: Proxy::given(&given?), times: times? })
-    }
-
-    pub(super) fn quit(&mut self, args: &QuitArgs) -> Option<Quit> {
-        let given = self.proxy(&args.proxy);
-        let urls = self.quit_urls(&args.urls, &args.proxy);
-        Some(Quit { proxy: Proxy::given(&given?), urls: urls? })
-    }
-}
-
-fn signal_map(texts: &[String]) -> Result<SignalMap, String> {
-    let mappings: Result<Vec<Mapping>, _> = texts.iter().map(|text| text.parse()).collect();
-    mappings.and_then(|mappings| SignalMap::of(&mappings)).map_err(|error| error.to_string())
 }
 
 fn exit_code(text: &str) -> Result<u8, String> {
@@ -228,19 +170,12 @@ fn standard_signal(text: &str) -> Result<Signal, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Job, Run, load};
+    use super::super::Job;
+    use super::super::tests::{loaded, refused, run, run_with};
     use super::*;
 
-    fn loaded(args: &[&str]) -> Result<Job, String> {
-        let args = ["meshim"].iter().chain(args).map(Into::into).collect();
-        load(args).1.map_err(|failure| failure.sentence)
-    }
-
     fn supervised(args: &[&str]) -> Option<Supervise> {
-        match loaded(&[args, &["--", "app"]].concat()) {
-            Ok(Job::Run(Run { supervise, .. })) => supervise,
-            other => panic!("{args:?}: {other:?}"),
-        }
+        run(args).supervise
     }
 
     fn seconds(number: u64) -> Duration {
@@ -293,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn variables_are_read_as_options_are_and_yield_to_them() {
+        let variables = [("MESHIM_OK_EXIT", "143, 1,"), ("MESHIM_SUPERVISE", "true")];
+        assert_eq!(run_with(&[], &variables).supervise.unwrap().ok_exit, [143, 1]);
+        let typed = run_with(&["--ok-exit=7"], &variables).supervise.unwrap();
+        assert_eq!(typed.ok_exit, [7], "typed values replace the variable's");
+    }
+
+    #[test]
     fn contradictions_are_refused_with_the_remedy() {
         let table: [(&[&str], &str); 14] = [
             (&["--drain", "--drain-min=16s"], "--drain-min: 16s is above --drain-max 15s"),
@@ -314,27 +257,27 @@ mod tests {
             (&["--supervise", "--parent-death-signal=RTMIN"], "is a real-time signal"),
         ];
         for (args, part) in table {
-            let error = loaded(&[args, &["--", "app"]].concat()).unwrap_err();
+            let error = refused(&[args, &["--", "app"]].concat(), &[]);
             assert!(error.contains(part), "{args:?}: {error}");
         }
-        let error = loaded(&["--drain", "--grace=x", "--drain-min=1", "--ok-exit=a", "--", "app"])
-            .unwrap_err();
+        let wrong = ["--drain", "--grace=x", "--drain-min=1", "--ok-exit=a", "--", "app"];
+        let error = refused(&wrong, &[]);
         assert!(error.contains("3 settings are wrong"), "{error}");
     }
 
     #[test]
     fn the_subcommands_read_their_part() {
         let Ok(Job::Drain(drain)) =
-            loaded(&["drain", "--drain-min=1s", "--admin-url=http://127.0.0.1:1"])
+            loaded(&["drain", "--drain-min=1s", "--admin-url=http://127.0.0.1:1"], &[])
         else {
             panic!()
         };
         assert_eq!((drain.times.min, drain.times.max), (seconds(1), seconds(15)));
         assert!(drain.proxy.is_some());
-        let Ok(Job::Quit(quit)) = loaded(&["quit", "--quit-url=http://127.0.0.1:1/q"]) else {
+        let Ok(Job::Quit(quit)) = loaded(&["quit", "--quit-url=http://127.0.0.1:1/q"], &[]) else {
             panic!()
         };
         assert_eq!((quit.urls.len(), quit.proxy), (1, None));
-        assert!(loaded(&["drain", "--", "app"]).is_err());
+        assert!(loaded(&["drain", "--", "app"], &[]).is_err());
     }
 }

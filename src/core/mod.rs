@@ -15,4 +15,5 @@ pub mod proxy;
 pub mod signal;
 pub mod sockets;
 pub mod stopping;
+pub mod text;
 pub mod waiting;

@@ -3,7 +3,6 @@
 //!
 //! Owns the look-up and the reading of the file's head; must never start anything.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
@@ -41,26 +40,26 @@ pub enum BadCommand {
     NoInterpreter(PathBuf, String),
 }
 
-/// The file that `name` means: itself where it has a slash, else the first executable in PATH.
+/// The file that `name` means: itself where it has a slash, else the first executable in
+/// `search_path`, the value of PATH.
 ///
 /// # Errors
 /// [`BadCommand`]: nothing there, or nothing that could run.
-pub fn find(name: &OsStr) -> Result<PathBuf, BadCommand> {
+pub fn find(name: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, BadCommand> {
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
         return executable(&path).and_then(|()| runnable(path));
     }
     let shown = || name.display().to_string();
-    let variable = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    let search_path = search_path.unwrap_or_else(|| OsStr::new(DEFAULT_PATH));
     if name.is_empty() {
         return Err(BadCommand::NotFound("``".to_owned(), String::new()));
     }
     let mut refused = None;
-    for directory in env::split_paths(&variable) {
+    for directory in search_path.as_bytes().split(|byte| *byte == b':') {
         // An empty entry is the current directory, as execvp has it.
-        let directory =
-            if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
-        let path = directory.join(name);
+        let directory = if directory.is_empty() { b"." } else { directory };
+        let path = Path::new(OsStr::from_bytes(directory)).join(name);
         match executable(&path) {
             Ok(()) => return runnable(path),
             Err(BadCommand::NotFound(..)) => {}
@@ -68,7 +67,7 @@ pub fn find(name: &OsStr) -> Result<PathBuf, BadCommand> {
         }
     }
     Err(refused.unwrap_or_else(|| {
-        BadCommand::NotFound(shown(), format!(" in PATH ({})", variable.display()))
+        BadCommand::NotFound(shown(), format!(" in PATH ({})", search_path.display()))
     }))
 }
 
@@ -189,11 +188,16 @@ mod tests {
 
     #[test]
     fn a_command_is_found_in_path_or_by_its_slash() {
-        assert!(find(OsStr::new("sh")).unwrap().is_absolute());
-        assert!(matches!(find(OsStr::new("no-such-command")), Err(BadCommand::NotFound(..))));
-        assert!(matches!(find(OsStr::new("")), Err(BadCommand::NotFound(..))));
-        assert!(matches!(find(OsStr::new("/no/such")), Err(BadCommand::NotFound(..))));
-        assert!(matches!(find(OsStr::new("/tmp")), Err(BadCommand::NotExecutable(..))));
-        assert!(matches!(find(OsStr::new("/etc/passwd")), Err(BadCommand::NotExecutable(..))));
+        assert!(find(OsStr::new("sh"), None).unwrap().is_absolute());
+        let found = find(OsStr::new("sh"), Some(OsStr::new("/no/such::/bin")));
+        assert_eq!(found.unwrap(), Path::new("/bin/sh"));
+        assert!(matches!(find(OsStr::new("no-such-command"), None), Err(BadCommand::NotFound(..))));
+        assert!(matches!(find(OsStr::new(""), None), Err(BadCommand::NotFound(..))));
+        assert!(matches!(find(OsStr::new("/no/such"), None), Err(BadCommand::NotFound(..))));
+        assert!(matches!(find(OsStr::new("/tmp"), None), Err(BadCommand::NotExecutable(..))));
+        assert!(matches!(
+            find(OsStr::new("/etc/passwd"), None),
+            Err(BadCommand::NotExecutable(..))
+        ));
     }
 }

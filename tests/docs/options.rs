@@ -1,10 +1,10 @@
-//! README's table of settings has a row for each option, with the default and the variable that
-//! clap knows.
+//! README's table of settings has a row for each option, with the default that its help tells and
+//! the variable that `config` reads.
 
 use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
-use meshim::cli::Cli;
+use meshim::cli::{Cli, VARIABLES};
 
 use super::page;
 
@@ -33,18 +33,11 @@ fn long(arg: &Arg) -> &str {
     arg.get_long().expect("only options with a name are read")
 }
 
-/// As README writes it. What clap does not know stands at the end of the help: `[default: off]`.
+/// As README writes it; it stands at the end of the help: `[default: off]`.
 fn default_of(arg: &Arg) -> String {
-    let known: Vec<_> =
-        arg.get_default_values().iter().map(|text| text.to_string_lossy()).collect();
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let told = help.split_once("[default: ").map(|(_, rest)| rest.trim_end_matches(']').to_owned());
-    let default = match (known.first().map(AsRef::as_ref), told) {
-        (Some("false"), _) => "off".to_owned(),
-        (Some(default), _) => default.to_owned(),
-        (None, Some(told)) => told,
-        (None, None) => "none".to_owned(),
-    };
+    let default = told.unwrap_or_else(|| "none".to_owned());
     let repeatable = matches!(arg.get_action(), ArgAction::Append);
     if repeatable { format!("{default}, repeatable") } else { default }
 }
@@ -92,8 +85,9 @@ fn every_option_has_the_variable_that_its_name_says() {
     for (command, arg) in options() {
         let name = long(&arg);
         let rule = format!("MESHIM_{}", name.to_uppercase().replace('-', "_"));
-        let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
-        let variable = variable.unwrap_or_else(|| panic!("{command} --{name} has no variable"));
+        let id = arg.get_id().as_str().to_uppercase();
+        assert!(VARIABLES.contains(&id.as_str()), "{command} --{name} has no variable");
+        let variable = format!("MESHIM_{id}");
         let excepted = OTHER_VARIABLE.contains(&(command.as_str(), name));
         assert_eq!(variable == rule, !excepted, "{command} --{name}: {variable}");
         if excepted {

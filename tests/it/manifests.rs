@@ -1,7 +1,6 @@
 //! What the manifests say to meshim, read by the parser that will read it: every command line,
 //! every variable.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +37,9 @@ fn load(words: &[String]) -> Result<(), String> {
 }
 
 fn read(words: &[&str]) -> Result<(), String> {
-    let words: Vec<OsString> = words.iter().map(Into::into).collect();
-    config::load(words).1.map(|_| ()).map_err(|failure| failure.sentence)
+    let input =
+        config::Input { args: words.iter().map(Into::into).collect(), ..config::Input::default() };
+    config::load(&input).job.map(|_| ()).map_err(|failure| failure.sentence)
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(crate) const HOUSE: House = House {
             ],
         ),
         // What may be typed, and what it means.
-        room("cli", &["cli.rs"], &[]),
+        room("cli", &["cli/"], &[]),
         room("config", &["config/"], core_and!["cli"]),
         // The world.
         room("io/sockets", &["io/sockets/"], core_and![]),
@@ -86,11 +86,11 @@ pub(crate) const HOUSE: House = House {
             core_and!["config", "io", "io/admin", "io/http", "io/sockets", "cmd: shared"],
         ),
         room("cmd: main", &["cmd/mod.rs"], core_and!["config", "io", "cmd"]),
-        room("main", &["main.rs"], &["cmd: main"]),
+        room("main", &["main.rs"], &["cmd: main", "config"]),
         room("lib", &["lib.rs"], &[]),
     ],
     crates: &[
-        only("clap", &["cli.rs", "config/"]),
+        only("clap", &["cli/", "config/"]),
         only("http_body_util", &["io/http/client.rs"]),
         only("httparse", &["io/http/response.rs"]),
         only("hyper", &["io/http/client.rs"]),
@@ -107,7 +107,7 @@ pub(crate) const HOUSE: House = House {
         only("tracing", &["io/", "cmd/"]),
     ],
     effects: &[
-        only("std::env", &["io/command.rs", "config/mod.rs", "main.rs"]),
+        only("std::env", &["main.rs"]),
         only("std::fs", &["io/"]),
         only("std::io", &["io/", "cmd/"]),
         only("std::net::TcpListener", &[]),

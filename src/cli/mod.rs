@@ -1,0 +1,186 @@
+//! What may be typed: clap types only. Every value is what was typed, or nothing; `config` gives it
+//! its meaning, its default, and looks into the environment where nothing was typed.
+//!
+//! Owns the subcommands, and in `options` the names and help of what several of them take; must
+//! never judge a value. A new option is one field, its reader in `config`, and its name in
+//! [`VARIABLES`].
+
+mod options;
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::options::{CHECKS, WAITING};
+pub use self::options::{
+    DrainTimesArgs, ListenArgs, ProxyArgs, QuitUrlArgs, ReportArgs, SuperviseArgs, VARIABLES,
+    WaitArgs,
+};
+
+/// Waits for the service mesh's proxy, then becomes the application.
+#[derive(Debug, Parser)]
+#[command(
+    name = "meshim",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       \
+                      meshim wait|check|drain|quit [OPTIONS]\n       \
+                      meshim probe TARGET\n       \
+                      meshim install DIR",
+    after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
+                  Exit codes: the application's own; 128+n for signal n; 124 proxy not ready in time;\n\
+                  125 meshim itself failed; 126 COMMAND cannot be executed; 127 COMMAND not found."
+)]
+pub struct Cli {
+    /// What to do, where it is not the default.
+    #[command(subcommand)]
+    pub subcommand: Option<Sub>,
+    /// The default: wait, check, then exec.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do, where it is not the default.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)] // only the one that was typed is worth building; its help begins with its own first line
+pub enum Sub {
+    /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
+    #[command(override_usage = "meshim wait [OPTIONS]")]
+    Wait(WaitOnlyArgs),
+    /// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time,
+    /// 1 when it cannot
+    #[command(override_usage = "meshim drain [OPTIONS]")]
+    Drain(DrainArgs),
+    /// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
+    #[command(override_usage = "meshim quit [OPTIONS]")]
+    Quit(QuitArgs),
+    /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
+    /// else 1
+    #[command(override_usage = "meshim check [OPTIONS]")]
+    Check(CheckArgs),
+    /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
+    #[command(
+        override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080"
+    )]
+    Probe(ProbeArgs),
+    /// Copy this binary to DIR/meshim, for images without it (init container)
+    #[command(override_usage = "meshim install DIR")]
+    Install(InstallArgs),
+}
+
+/// `meshim [OPTIONS] -- COMMAND [ARG]...`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Which proxy, and for how long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// What a timeout does: fail (exit 124) or start [default: fail]
+    #[arg(long, help_heading = WAITING, value_name = "WHAT")]
+    pub on_timeout: Option<OsString>,
+    /// What an error finding before start does: enforce (exit 125), warn or off [default: enforce]
+    #[arg(long, help_heading = CHECKS, value_name = "HOW")]
+    pub check: Option<OsString>,
+    /// Where the application listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Staying as its parent.
+    #[command(flatten)]
+    pub supervise: SuperviseArgs,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// The application and its arguments, untouched
+    #[arg(last = true, required = true, help_heading = None, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
+#[derive(Args, Debug)]
+pub struct WaitOnlyArgs {
+    /// Which proxy, and for how long.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time, 1
+/// when it cannot
+#[derive(Args, Debug)]
+pub struct DrainArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// How long.
+    #[command(flatten)]
+    pub times: DrainTimesArgs,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
+#[derive(Args, Debug)]
+pub struct QuitArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub urls: QuitUrlArgs,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
+/// else 1
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// Where the application listens.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Form of the findings: text, or json [default: text]
+    #[arg(long, value_name = "FORM")]
+    pub output: Option<OsString>,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
+#[derive(Args, Debug)]
+pub struct ProbeArgs {
+    /// What to look at: `http://127.0.0.1:8080/healthz`, `unix:/path.sock:/healthz` or
+    /// `tcp://127.0.0.1:8080`
+    #[arg(value_name = "TARGET")]
+    pub target: OsString,
+    /// How long the look may take, connecting included [default: 1s]
+    // Not MESHIM_TIMEOUT, which the same container sets for the wait.
+    #[arg(long = "timeout", value_name = "D")]
+    pub probe_timeout: Option<OsString>,
+    /// Allow URLs that lead out of this pod [default: off]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub allow_remote: Option<OsString>,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Copy this binary to DIR/meshim, for images without it (init container)
+#[derive(Args, Debug)]
+pub struct InstallArgs {
+    /// Where the copy goes: a volume that the application's container mounts, too
+    #[arg(value_name = "DIR")]
+    pub directory: OsString,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}

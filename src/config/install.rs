@@ -1,0 +1,19 @@
+//! Where to copy this binary to: settings of `meshim install`.
+
+use std::path::PathBuf;
+
+use crate::cli::InstallArgs;
+
+/// Settings of `meshim install`.
+#[derive(Debug)]
+pub struct Install {
+    /// An existing directory.
+    pub directory: PathBuf,
+}
+
+impl Install {
+    /// Whether the directory is of any use only writing to it shows.
+    pub(super) fn of(args: &InstallArgs) -> Self {
+        Self { directory: PathBuf::from(&args.directory) }
+    }
+}

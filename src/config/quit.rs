@@ -1,0 +1,27 @@
+//! Whom to ask to end: settings of `meshim quit`.
+
+use super::reader::{Reader, Wrong};
+use crate::cli::QuitArgs;
+use crate::core::endpoint::Endpoint;
+use crate::core::proxy::Proxy;
+
+/// Settings of `meshim quit`.
+#[derive(Debug)]
+pub struct Quit {
+    /// Which proxy; `None` is learnt from what listens in the pod.
+    pub proxy: Option<Proxy>,
+    /// Whom to ask; empty is the mesh's own.
+    pub urls: Vec<Endpoint>,
+}
+
+impl Reader<'_> {
+    pub(super) fn quit(&mut self, args: &QuitArgs) -> Result<Quit, Wrong> {
+        let remote = self.remote(args.proxy.allow_remote.as_ref());
+        let given = self.proxy(&args.proxy, remote);
+        let request_timeout = self.request_timeout(&args.proxy);
+        let urls = self.quit_urls(&args.urls, remote);
+        remote?;
+        request_timeout?;
+        Ok(Quit { proxy: Proxy::given(&given?), urls: urls? })
+    }
+}
