@@ -1,5 +1,6 @@
 //! Holds the pages against the code: options, exit codes, meshes and findings.
 
+mod contributing;
 mod exit_codes;
 mod findings;
 mod meshes;

@@ -7,7 +7,6 @@ mod examples;
 mod exec;
 mod faults;
 mod identity;
-mod inits;
 mod listening;
 mod load;
 mod manifests;

@@ -10,6 +10,16 @@ use crate::support::reply::Reply;
 use crate::support::standin::StandIn;
 
 #[test]
+fn the_application_starts_when_the_proxy_becomes_ready() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::not_ready("INITIALIZING"));
+    let run = Meshim::starts(["echo", "started"]).with(["--admin-url", &proxy.url()]).spawn();
+    proxy.wait_for_requests("/ready", 1);
+    proxy.says("/ready", Reply::live());
+    assert_eq!(run.wait().expect_code(0).stdout, "started\n");
+}
+
+#[test]
 fn the_application_starts_once_a_late_proxy_is_ready() {
     for mut proxy in [StandIn::late(), StandIn::late_v6()] {
         proxy.says("/ready", Reply::not_ready("PRE_INITIALIZING"));

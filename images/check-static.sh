@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Is this binary what an image from scratch needs? tests/static BINARY
+# Is this binary what an image from scratch needs? images/check-static.sh BINARY
 #
 # Static (no interpreter, no shared library), within its size, and at work in an empty root directory on a read-only file
 # system, as a user that no passwd file knows. Needs root or user namespaces; another architecture's runs under qemu-user.
 set -euo pipefail
 binary=$(realpath "$1")
-fail() { echo "tests/static: $binary: $*" >&2; exit 1; }
+fail() { echo "images/check-static.sh: $binary: $*" >&2; exit 1; }
 
 python3 - "$binary" <<'PYTHON' || fail "is not static: it names an interpreter or a shared library"
 import struct, sys
@@ -58,4 +58,4 @@ code=0
 [ -n "$emulator" ] || { [ $code = 126 ] && grep -q 'Exec format error' "$root.err"; } ||
     fail "ended with $code instead of 126 with a file of no known format: $(cat "$root.err")"
 rm -f "$root.err"
-echo "tests/static: $1: $(stat -c %s "$binary") bytes, static, works in an empty read-only root"
+echo "images/check-static.sh: $1: $(stat -c %s "$binary") bytes, static, works in an empty read-only root"

@@ -1,5 +1,9 @@
 //! As good as the inits: the same script around tini, dumb-init, catatonit and meshim, and a table
-//! of what each did.
+//! of what each did. `.ci/run inits` installs them and runs this.
+
+#[expect(dead_code, reason = "shared with the other integration tests, which use the rest")]
+#[path = "../it/support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::process::Command;
@@ -39,7 +43,7 @@ impl Init {
             .collect();
         assert!(
             missing.is_empty(),
-            "{} not installed: apt-get install tini dumb-init catatonit",
+            "{} not installed: .ci/run inits, or apt-get install tini dumb-init catatonit",
             missing.join(", ")
         );
         OTHERS.into_iter().chain([MESHIM]).collect()

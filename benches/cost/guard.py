@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does one run still cost what it did? tests/cost BINARY
+"""Does one run still cost what it did? benches/cost/guard.py BINARY
 
 Counts only what does not depend on the machine's mood: instructions, system calls, threads, requests, connections, wake-ups.
 Needs strace and valgrind (Debian packages), and no other meshim in the way: the proxy is a stand-in on a free port.
@@ -69,7 +69,7 @@ def run(*command, code=0):
 
 
 def fail(sentence):
-    sys.exit(f"tests/cost: {sentence}")
+    sys.exit(f"benches/cost/guard.py: {sentence}")
 
 
 def instructions(*command, code=0):
@@ -157,7 +157,7 @@ def measure(meshim):
 
 def main():
     if len(sys.argv) != 2:
-        fail("name the binary: tests/cost target/x86_64-unknown-linux-musl/release/meshim")
+        fail("name the binary: benches/cost/guard.py target/x86_64-unknown-linux-musl/release/meshim")
     broken = False
     for name, found in measure(os.path.abspath(sys.argv[1])).items():
         usual, margin = MEASURED[name]
