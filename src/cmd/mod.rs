@@ -22,7 +22,7 @@ use crate::config::{self, Form, Input, Job, Level, Loaded, Report};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
 use crate::io::signals::{Refused, StopSignals};
-use crate::io::{files, log};
+use crate::io::{files, log, stderr};
 
 /// All of meshim but its end: hears signals, reads the settings, does the job, tells a failure.
 ///
@@ -39,10 +39,12 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
-    match job.and_then(|job| perform(job, stop.map_err(unheard)?)) {
+    let exit = match job.and_then(|job| perform(job, stop.map_err(unheard)?)) {
         Ok(exit) => exit,
         Err(failure) => tell(&report, &failure),
-    }
+    };
+    stderr::flush();
+    exit
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]

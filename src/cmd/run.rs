@@ -20,7 +20,7 @@ use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
 use crate::io::command::{self, BadCommand};
 use crate::io::signals::StopSignals;
-use crate::io::{identity, process};
+use crate::io::{identity, process, stderr};
 
 /// Waits and becomes the command, or stays as its parent until its end.
 ///
@@ -31,6 +31,7 @@ pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
+        stderr::flush();
         let restored = stop.restore_mask();
         restored.map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))?;
         return Err(not_started(&process::become_command(&path, &settings.command)));

@@ -1,14 +1,15 @@
-//! Events on stderr: the only writer there, as text or as one JSON object a line.
+//! Events on stderr, as text or as one JSON object a line.
 //!
 //! Owns the form of a line; must never write to stdout, fail, or end anything: a closed stderr
 //! loses the line only.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
+
+use super::stderr;
 
 /// Every event up to a level, in one form. A subscriber of our own: a crate for it costs a tenth of
 /// the binary.
@@ -30,14 +31,14 @@ impl Subscriber for Stderr {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = if self.json {
-            Line::json(*event.metadata().level())
-        } else {
-            Line::text(*event.metadata().level())
-        };
+        let mut line = self.line(*event.metadata().level());
         event.record(&mut line);
         // One write a line, so that lines of several processes do not mix.
-        let _ = std::io::stderr().write_all(line.finish().as_bytes());
+        stderr::write_line(&line.finish(), |lost| {
+            let mut line = self.line(Level::WARN);
+            line.message = format!("{lost} lines were lost, since nobody read stderr");
+            line.finish()
+        });
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -47,6 +48,12 @@ impl Subscriber for Stderr {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
+}
+
+impl Stderr {
+    fn line(&self, level: Level) -> Line {
+        if self.json { Line::json(level) } else { Line::text(level) }
+    }
 }
 
 /// One line while it is written: the message first, then the fields.

@@ -11,4 +11,5 @@ pub mod log;
 pub mod process;
 pub mod signals;
 pub mod sockets;
+pub mod stderr;
 pub mod terminal;

@@ -13,6 +13,7 @@ mod manifests;
 mod quit;
 mod real_envoy;
 mod signals;
+mod stuck;
 mod supervise;
 #[expect(dead_code, reason = "the mesh tests, the examples and the benches use the rest of it")]
 mod support;

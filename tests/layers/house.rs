@@ -119,6 +119,6 @@ pub(crate) const HOUSE: House = House {
         only("std::time::Instant", &["io/", "cmd/"]),
         only("std::time::SystemTime", &["io/"]),
         // Handlers of signals may run before anything else.
-        only("std::sync", &["io/signals.rs"]),
+        only("std::sync", &["io/signals.rs", "io/stderr.rs"]),
     ],
 };

@@ -13,4 +13,5 @@ pub(crate) mod reply;
 pub(crate) mod seccomp;
 pub(crate) mod shared;
 pub(crate) mod standin;
+pub(crate) mod stuck;
 pub(crate) mod xds;

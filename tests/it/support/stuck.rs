@@ -1,0 +1,64 @@
+//! A stderr that nobody reads and that is full, until the test reads it after all.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use nix::libc::O_NONBLOCK;
+use nix::sys::stat::Mode;
+
+use super::directory::Directory;
+use super::shared::poll;
+
+/// A FIFO whose both ends are open here.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    file: File,
+    directory: Directory,
+}
+
+impl Stuck {
+    /// Full from the start.
+    pub(crate) fn new() -> Self {
+        let directory = Directory::new();
+        let path = directory.join("stderr");
+        nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("the directory is ours");
+        let mut both = File::options();
+        let both = both.read(true).write(true).custom_flags(O_NONBLOCK);
+        let mut file = both.open(path).expect("opening both ends never blocks");
+        for size in [4096, 1] {
+            let full = loop {
+                match file.write_all(&vec![b'.'; size]) {
+                    Ok(()) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
+        }
+        Self { file, directory }
+    }
+
+    /// A shell script that makes it the stderr of `"$@"`.
+    pub(crate) fn script(&self) -> String {
+        format!("exec \"$@\" 2>>{}", self.directory.join("stderr").display())
+    }
+
+    /// Reads all that is in it now.
+    pub(crate) fn drain(&mut self) -> String {
+        let mut all = Vec::new();
+        let error = self.file.read_to_end(&mut all).expect_err("we are a writer, too");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+        String::from_utf8_lossy(&all).trim_start_matches('.').to_owned()
+    }
+
+    /// Reads until a line contains `part`; all that was read.
+    pub(crate) fn wait_for(&mut self, part: &str) -> String {
+        let mut all = String::new();
+        let found = poll(|| {
+            all += &self.drain();
+            all.contains(part).then_some(())
+        });
+        assert!(found.is_some(), "`{part}` is not in:\n{all}");
+        all
+    }
+}
