@@ -57,7 +57,7 @@ async fn look(settings: &Probe) -> Option<String> {
     let hint = match fault {
         Fault::Refused => ": nobody listens there".to_owned(),
         Fault::Silent => format!(" ({}); --timeout gives it more", Spoken(settings.timeout)),
-        Fault::Unreachable(_) | Fault::Broken(_) => String::new(),
+        Fault::Unreachable(_) | Fault::Broken(_) | Fault::Cut(_) => String::new(),
     };
     Some(format!("{name}: {fault}{hint}"))
 }

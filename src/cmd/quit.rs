@@ -11,19 +11,19 @@ use crate::core::endpoint::Endpoint;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
-use crate::core::stopping::quit::{Next, Outcome, Quit};
+use crate::core::stopping::quit::{BUDGET, Next, Outcome, Quit};
 use crate::io::http::client::Client;
 use crate::io::signals::StopSignals;
 
-/// `meshim quit`: 0 when the proxy will end, or is a native sidecar, which Kubernetes ends; else 1.
+/// `meshim quit`: 0 when the proxy will end, when there is none, or when it is a native sidecar,
+/// which Kubernetes ends; else 1.
 ///
 /// # Errors
-/// There is nobody to ask, or not all agree; a stop signal.
+/// Not all agree; a stop signal.
 pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     block_on(async {
         let proxy = pod::proxy_now(settings.proxy.as_ref());
-        let request =
-            Request { urls: settings.urls.clone(), proxy, facts: None, seen_alive: false };
+        let request = Request { urls: settings.urls.clone(), proxy, facts: None };
         select! {
             biased;
             signal = stop.next() => Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while asking the proxy to end"))),
@@ -44,8 +44,6 @@ pub(super) struct Request {
     pub(super) proxy: Option<Proxy>,
     /// What it has said about itself.
     pub(super) facts: Option<ServerInfo>,
-    /// Has it been seen alive?
-    pub(super) seen_alive: bool,
 }
 
 /// Asks all that are to end, beside an application's own exit code, which this never changes: it
@@ -58,7 +56,7 @@ pub(super) async fn ask_and_tell(request: Request) {
 
 /// Asks all that are to end; why those will not that will not.
 async fn ask(request: Request) -> Vec<String> {
-    let Request { urls, proxy, facts, seen_alive } = request;
+    let Request { urls, proxy, facts } = request;
     let own = proxy.as_ref().map(Proxy::quit).unwrap_or_default();
     let facts = match (facts, proxy.and_then(|proxy| proxy.admin)) {
         (None, Some(admin)) => pod::read_server_info(&admin).await,
@@ -78,17 +76,18 @@ async fn ask(request: Request) -> Vec<String> {
         urls.into_iter().filter(|url| !(is_native && is_its(url))).map(|url| vec![url]).collect()
     };
     if proxies.is_empty() {
-        if is_native {
-            return Vec::new();
+        if !is_native {
+            tracing::info!("there is no proxy in this pod that could be asked to end");
         }
-        return vec![
-            "no proxy is known that could be asked; name its endpoint with --quit-url".to_owned(),
-        ];
+        return Vec::new();
     }
     let mut refusals = Vec::new();
-    for outcome in post(Quit::new(proxies, seen_alive)).await {
+    for outcome in post(Quit::new(proxies, BUDGET)).await {
         match outcome {
             Outcome::Agreed(how) => tracing::info!("the proxy was asked to end: {how}"),
+            Outcome::Nobody(urls) => {
+                tracing::info!("there is no proxy to end: nobody listens at {urls}");
+            }
             Outcome::Refused(why) => refusals.push(why),
         }
     }

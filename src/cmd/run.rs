@@ -178,8 +178,7 @@ async fn quit_unstarted(
     tracing::info!(
         "the application has not started; asking the proxy to end all the same, as --quit says"
     );
-    let request =
-        Request { urls: supervised.quit_urls.clone(), proxy, facts: None, seen_alive: false };
+    let request = Request { urls: supervised.quit_urls.clone(), proxy, facts: None };
     // The signal that ended the wait, if one did, has been taken: another one ends this, too.
     select! {
         biased;

@@ -217,13 +217,7 @@ impl<'a> Supervisor<'a> {
             }
             Action::Quit => {
                 let urls = self.settings.quit_urls.clone();
-                let seen_alive = self.proxy.is_some();
-                let request = Request {
-                    urls,
-                    proxy: self.proxy.clone(),
-                    facts: self.facts.take(),
-                    seen_alive,
-                };
+                let request = Request { urls, proxy: self.proxy.clone(), facts: self.facts.take() };
                 self.work = Some(Box::pin(async move {
                     quit::ask_and_tell(request).await;
                     Done::Asked

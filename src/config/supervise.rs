@@ -7,7 +7,6 @@ use super::reader::{Reader, Wrong};
 use crate::cli::SuperviseArgs;
 use crate::core::duration::{self, Spoken};
 use crate::core::endpoint::Endpoint;
-use crate::core::mesh::Mesh;
 use crate::core::proxy::Given;
 use crate::core::signal::{Signal, UnknownSignal};
 use crate::core::stopping::drain::Times;
@@ -125,16 +124,6 @@ impl Reader<'_> {
 
     fn contradictions(&mut self, settings: &Supervise, given: Option<&Given>) {
         let mesh = given.and_then(|given| given.mesh);
-        if settings.quit != QuitWhen::Never
-            && settings.quit_urls.is_empty()
-            && mesh == Some(Mesh::None)
-        {
-            self.problem(
-                "quit",
-                "contradicts --mesh none, which has nobody to ask; drop one of them, or add \
-                 --quit-url",
-            );
-        }
         let Some(times) = settings.drain else { return };
         let without_admin = mesh.filter(|mesh| mesh.admin().is_none());
         if let Some(mesh) = without_admin.filter(|_| given.is_some_and(|it| it.admin.is_none())) {
@@ -236,13 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn the_switch_off_of_the_mesh_switches_the_asking_off() {
+        let settings = supervised(&["--quit=always", "--mesh=none"]).unwrap();
+        assert_eq!(settings.quit, QuitWhen::Always);
+    }
+
+    #[test]
     fn contradictions_are_refused_with_the_remedy() {
-        let table: [(&[&str], &str); 14] = [
+        let table: [(&[&str], &str); 13] = [
             (&["--drain", "--drain-min=16s"], "--drain-min: 16s is above --drain-max 15s"),
             (&["--drain", "--grace=15s"], "--drain-max: 15s is not below --grace 15s"),
             (&["--drain", "--mesh=linkerd"], "--drain: contradicts --mesh linkerd"),
             (&["--drain", "--mesh=none"], "--drain: contradicts --mesh none"),
-            (&["--quit=always", "--mesh=none"], "--quit: contradicts --mesh none"),
             (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
             (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
             (&["--quit=sometimes"], "--quit: `sometimes` is not one of never, always, on-success"),

@@ -26,6 +26,11 @@ pub enum Fault {
     /// The socket cannot be reached for another reason: permission, no route.
     #[error("cannot connect: {0}")]
     Unreachable(String),
+    /// The request was sent whole, and the connection ended before the answer was complete: what a
+    /// server does that ends at once. Only requests that change something tell this from
+    /// [`Fault::Broken`].
+    #[error("the connection was cut after the request was sent: {0}")]
+    Cut(String),
     /// Bytes that are no HTTP/1.1, a connection closed too early, a body past its bound.
     #[error("no usable HTTP answer: {0}")]
     Broken(String),

@@ -1,7 +1,8 @@
 //! Asking the proxy to end: on every exit path, as each answer deserves, and never with another
 //! exit code.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -88,6 +89,7 @@ fn each_answer_is_told_apart_and_none_changes_the_exit_code() {
         (Reply::envoy(403, ""), "403, it takes this from its own loopback"),
         (Reply::envoy(404, ""), "enableShutdownEndpoint"),
         (Reply::envoy(405, ""), "405, this endpoint takes no POST"),
+        (Reply::Garbage, "no usable HTTP answer"),
         (Reply::Hangup, "it cut the connection"),
         (Reply::HalfHeadThenClose, "it cut the connection"),
         (Reply::plain(200, "OK").closing(), "200"),
@@ -177,11 +179,6 @@ fn the_subcommand_says_no_when_nobody_agrees() {
     proxy.says(QUIT, Reply::envoy(404, ""));
     let quit = || Meshim::does("quit").with(["--admin-url", &proxy.url()]);
     quit().run().expect_code(1).expect_stderr(&["the proxy will not end"]);
-    Meshim::does("quit")
-        .with(["--mesh=none"])
-        .run()
-        .expect_code(1)
-        .expect_stderr(&["name its endpoint with --quit-url"]);
     proxy.says(QUIT, Reply::Silence);
     let run = quit().spawn();
     proxy.wait_for_requests(QUIT, 2);
@@ -192,6 +189,64 @@ fn the_subcommand_says_no_when_nobody_agrees() {
         .run()
         .expect_code(125)
         .expect_stderr(&["--allow-remote"]);
+}
+
+#[test]
+fn a_server_that_speaks_another_protocol_has_agreed_to_nothing() {
+    // An SSH server speaks first; a TLS server answers plain text with an alert.
+    for words in [&b"SSH-2.0-OpenSSH_9.6\r\n"[..], b"\x15\x03\x01\x00\x02\x02\x16"] {
+        let server = TcpListener::bind("127.0.0.1:0").expect("ports are left");
+        let url = format!("http://{}{QUIT}", server.local_addr().expect("it is bound"));
+        let run = Meshim::does("quit").with(["--quit-url", &url]).spawn();
+        let (mut stream, _) = server.accept().expect("somebody asks");
+        stream.write_all(words).expect("it listens");
+        let _ = stream.read(&mut [0; 512]);
+        drop(stream);
+        run.wait()
+            .expect_code(1)
+            .expect_stderr(&["the proxy will not end", "no usable HTTP answer"]);
+    }
+}
+
+#[test]
+fn nobody_to_ask_is_no_error_and_known_at_once() {
+    inside(|| {
+        let began = Instant::now();
+        let said = "there is no proxy in this pod that could be asked to end";
+        for mesh in ["none", "auto"] {
+            let option = format!("--mesh={mesh}");
+            Meshim::does("quit").with([&option]).run().expect_code(0).expect_stderr(&[said]);
+        }
+        Meshim::does("quit")
+            .with(["--mesh=istio"])
+            .run()
+            .expect_code(0)
+            .expect_stderr(&["nobody listens at http://localhost:15020/quitquitquit or http"]);
+        // The switch-off of a platform team must not crash a container that quits.
+        Meshim::starts(["sh", "-c", "exit 3"])
+            .with(["--quit=always"])
+            .env("MESHIM_MESH", "none")
+            .run()
+            .expect_code(3)
+            .expect_stderr(&[said]);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_closed_endpoint_is_passed_over() {
+    inside(|| {
+        // Istio with another status port: 15020 is closed.
+        let at = |port| -> SocketAddr { ([127, 0, 0, 1], port).into() };
+        let envoy = StandIn::late_at(at(15000)).opened();
+        envoy.says("/ready", Reply::live()).says(QUIT, Reply::envoy(200, "OK\n"));
+        let ready = StandIn::late_at(at(15021)).opened();
+        ready.says("/healthz/ready", Reply::plain(200, ""));
+        Meshim::does("quit").with(["--mesh=istio"]).run().expect_code(0);
+        assert_eq!(envoy.count(QUIT), 1);
+        Meshim::starts(["sh", "-c", "exit 3"]).with(["--quit=always"]).run().expect_code(3);
+        assert_eq!(envoy.count(QUIT), 2);
+    });
 }
 
 #[test]

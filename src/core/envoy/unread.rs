@@ -53,7 +53,7 @@ impl From<Fault> for Unread {
             Fault::Refused => Self::Gone,
             Fault::Silent => Self::Silent,
             Fault::Unreachable(why) => Self::Unreachable(why),
-            Fault::Broken(why) => Self::Garbage(why),
+            Fault::Broken(why) | Fault::Cut(why) => Self::Garbage(why),
         }
     }
 }

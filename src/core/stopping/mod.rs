@@ -4,3 +4,4 @@ pub mod drain;
 pub mod lifecycle;
 pub mod quit;
 pub mod signal_map;
+pub mod unsent;

@@ -1,6 +1,6 @@
-//! Asking the proxy to end: whom, how often, and what its answers mean.
+//! Asking the proxy to end: whom in which order, how often, and what each answer means.
 //!
-//! Owns the tries and their budget; must never send anything. Nothing here ever changes an exit
+//! Owns the turns and their budget; must never send anything. Nothing here ever changes an exit
 //! code.
 
 use std::time::Duration;
@@ -8,27 +8,36 @@ use std::time::Duration;
 use crate::core::answer::{Answer, Fault};
 use crate::core::endpoint::Endpoint;
 
-/// All tries together.
+/// All of the asking together, where no stop signal has come.
 pub const BUDGET: Duration = Duration::from_secs(10);
+
+/// The same after a stop signal, when the pod is on its way out.
+pub const BUDGET_AFTER_STOP: Duration = Duration::from_secs(1);
 
 /// One try, connecting included.
 const TRY: Duration = Duration::from_secs(1);
 
-/// The pause after a failed try, doubled each time.
+/// The pause after a round in which no endpoint agreed, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// One proxy to end: endpoints of which one that agrees is enough, in the order to try.
+/// One proxy to end: endpoints of which one that agrees is enough. They are asked in rounds, each
+/// in its turn.
 #[derive(Clone, Debug)]
-struct Request {
-    endpoints: Vec<Endpoint>,
-    current: usize,
+struct Proxy {
+    endpoints: Vec<Asked>,
+    /// Whose turn it is.
+    turn: usize,
     due: Duration,
     pause: Duration,
-    refusals: Vec<String>,
-    /// The endpoint that agreed, or why none will.
     outcome: Option<Outcome>,
-    last: String,
+}
+
+/// An endpoint, and what it said last.
+#[derive(Clone, Debug)]
+struct Asked {
+    endpoint: Endpoint,
+    said: Told,
 }
 
 /// How asking one proxy came out.
@@ -36,6 +45,8 @@ struct Request {
 pub enum Outcome {
     /// It will end: who said so and how.
     Agreed(String),
+    /// Nobody listens at any of its endpoints: which.
+    Nobody(String),
     /// It will not: why, and what to do.
     Refused(String),
 }
@@ -61,104 +72,140 @@ pub enum Next {
 /// All proxies that are to end.
 #[derive(Debug)]
 pub struct Quit {
-    requests: Vec<Request>,
-    /// Was the proxy seen alive? Then a refused connection means that it is gone already.
-    seen_alive: bool,
+    proxies: Vec<Proxy>,
+    budget: Duration,
 }
 
 impl Quit {
-    /// Each list is one proxy, its endpoints in the order to try.
+    /// Each list is one proxy, its endpoints in the order to try; `budget` is for all of them.
     #[must_use]
-    pub fn new(proxies: Vec<Vec<Endpoint>>, seen_alive: bool) -> Self {
-        let request = |endpoints| Request {
-            endpoints,
-            current: 0,
+    pub fn new(proxies: Vec<Vec<Endpoint>>, budget: Duration) -> Self {
+        let never = || Told::Later("it was never asked".to_owned());
+        let proxy = |endpoints: Vec<Endpoint>| Proxy {
+            endpoints: endpoints
+                .into_iter()
+                .map(|endpoint| Asked { endpoint, said: never() })
+                .collect(),
+            turn: 0,
             due: Duration::ZERO,
             pause: FIRST_PAUSE,
-            refusals: Vec::new(),
             outcome: None,
-            last: "it was never asked".to_owned(),
         };
-        let requests =
-            proxies.into_iter().filter(|endpoints| !endpoints.is_empty()).map(request).collect();
-        Self { requests, seen_alive }
+        let proxies =
+            proxies.into_iter().filter(|endpoints| !endpoints.is_empty()).map(proxy).collect();
+        Self { proxies, budget }
     }
 
     /// What to do at `now`, counted from the beginning.
     #[must_use]
     pub fn next(&self, now: Duration) -> Next {
-        let open =
-            self.requests.iter().enumerate().filter(|(_, request)| request.outcome.is_none());
-        let Some((index, request)) = open.min_by_key(|(_, request)| request.due) else {
+        let open = self.proxies.iter().enumerate().filter(|(_, proxy)| proxy.outcome.is_none());
+        let Some((index, proxy)) = open.min_by_key(|(_, proxy)| proxy.due) else {
             return Next::Over;
         };
-        if now >= BUDGET {
+        if now >= self.budget {
             return Next::Over;
         }
-        if now < request.due {
-            return Next::Rest(request.due.min(BUDGET));
+        if now < proxy.due {
+            return Next::Rest(proxy.due.min(self.budget));
         }
         Next::Post {
             request: index,
-            endpoint: request.endpoints[request.current].clone(),
-            until: (now + TRY).min(BUDGET),
+            endpoint: proxy.endpoints[proxy.turn].endpoint.clone(),
+            until: (now + TRY).min(self.budget),
         }
     }
 
     /// Takes in the answer to a [`Next::Post`].
     pub fn on(&mut self, now: Duration, index: usize, answer: &Result<Answer, Fault>) {
-        let seen_alive = self.seen_alive;
-        let Some(request) = self.requests.get_mut(index) else { return };
-        let endpoint = &request.endpoints[request.current];
-        match judge(answer, seen_alive) {
-            Told::Yes(how) => request.outcome = Some(Outcome::Agreed(format!("{endpoint}: {how}"))),
-            Told::Later(why) => {
-                request.last = format!("{endpoint}: {why}");
-                request.due = now + request.pause;
-                request.pause = (request.pause * 2).min(LONGEST_PAUSE);
-            }
-            Told::No(why) => {
-                request.refusals.push(format!("{endpoint}: {why}"));
-                request.current += 1;
-                if request.current == request.endpoints.len() {
-                    request.outcome = Some(Outcome::Refused(request.refusals.join(", ")));
-                }
-            }
+        let Some(proxy) = self.proxies.get_mut(index) else { return };
+        let asked = &mut proxy.endpoints[proxy.turn];
+        asked.said = judge(answer);
+        if let Told::Yes(how) = &asked.said {
+            proxy.outcome = Some(Outcome::Agreed(format!("{}: {how}", asked.endpoint)));
+            return;
+        }
+        match proxy.after(proxy.turn + 1) {
+            Some(next) => proxy.turn = next,
+            None => proxy.end_round(now),
         }
     }
 
     /// How it came out for each proxy.
     #[must_use]
     pub fn outcomes(&self) -> Vec<Outcome> {
-        let unanswered =
-            |request: &Request| Outcome::Refused(format!("{} (until the last try)", request.last));
-        self.requests
+        self.proxies
             .iter()
-            .map(|request| request.outcome.clone().unwrap_or_else(|| unanswered(request)))
+            .map(|proxy| {
+                let unanswered =
+                    || Outcome::Refused(format!("{} (until the last try)", proxy.said()));
+                proxy.outcome.clone().unwrap_or_else(unanswered)
+            })
             .collect()
     }
 }
 
+impl Proxy {
+    /// The first endpoint from this one on that may still agree.
+    fn after(&self, first: usize) -> Option<usize> {
+        let mut rest = self.endpoints.iter().enumerate().skip(first);
+        rest.find(|(_, asked)| !matches!(asked.said, Told::No(_))).map(|(index, _)| index)
+    }
+
+    /// Every endpoint has had its turn. A closed one may belong to another version or setting of
+    /// the mesh, so it says nothing where another one speaks.
+    fn end_round(&mut self, now: Duration) {
+        let all = |is: fn(&Told) -> bool| self.endpoints.iter().all(|asked| is(&asked.said));
+        if all(|said| matches!(said, Told::Closed)) {
+            let urls: Vec<String> =
+                self.endpoints.iter().map(|asked| asked.endpoint.to_string()).collect();
+            self.outcome = Some(Outcome::Nobody(urls.join(" or ")));
+        } else if all(|said| matches!(said, Told::Closed | Told::No(_))) {
+            self.outcome = Some(Outcome::Refused(self.said()));
+        } else {
+            self.turn = self.after(0).unwrap_or_default();
+            self.due = now + self.pause;
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What each endpoint said last.
+    fn said(&self) -> String {
+        let said = |asked: &Asked| {
+            let why = match &asked.said {
+                Told::Yes(why) | Told::Later(why) | Told::No(why) => why.as_str(),
+                Told::Closed => "connection refused",
+            };
+            format!("{}: {why}", asked.endpoint)
+        };
+        self.endpoints.iter().map(said).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What one answer means.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
     Yes(String),
+    /// Not now.
     Later(String),
+    /// Nobody listens there.
+    Closed,
+    /// It never will.
     No(String),
 }
 
-fn judge(answer: &Result<Answer, Fault>, seen_alive: bool) -> Told {
+fn judge(answer: &Result<Answer, Fault>) -> Told {
     let status = match answer {
         Ok(answer) => answer.status,
         // A proxy that ends at once may not get its answer out.
-        Err(Fault::Broken(_)) => {
+        Err(Fault::Cut(_)) => {
             return Told::Yes("it cut the connection, as a proxy that ends does".to_owned());
         }
-        Err(Fault::Refused) if seen_alive => {
-            return Told::Yes("nobody listens there any more".to_owned());
+        Err(Fault::Refused) => return Told::Closed,
+        Err(Fault::Silent) => return Told::Later(Fault::Silent.to_string()),
+        Err(fault @ (Fault::Unreachable(_) | Fault::Broken(_))) => {
+            return Told::No(fault.to_string());
         }
-        Err(fault @ Fault::Unreachable(_)) => return Told::No(fault.to_string()),
-        Err(fault @ (Fault::Refused | Fault::Silent)) => return Told::Later(fault.to_string()),
     };
     match status {
         200..=299 => Told::Yes(status.to_string()),
@@ -177,109 +224,4 @@ fn judge(answer: &Result<Answer, Fault>, seen_alive: bool) -> Told {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-    type Answered = Result<Answer, Fault>;
-
-    #[expect(clippy::unnecessary_wraps, reason = "one form for answers and faults")]
-    fn status(status: u16) -> Answered {
-        Ok(Answer { status, server: None, body: Vec::new() })
-    }
-
-    fn endpoint(port: u16) -> Endpoint {
-        format!("http://127.0.0.1:{port}/quitquitquit").parse().unwrap()
-    }
-
-    /// Asks until it is over; `world` answers the n-th POST to a port. When it was over, and to
-    /// whom the POSTs went.
-    fn simulate(
-        mut quit: Quit,
-        world: impl Fn(u16, usize) -> Answered,
-    ) -> (Vec<Outcome>, Duration, Vec<u16>) {
-        let (mut now, mut posts) = (Duration::ZERO, Vec::new());
-        loop {
-            match quit.next(now) {
-                Next::Over => return (quit.outcomes(), now, posts),
-                Next::Rest(until) => {
-                    assert!(until > now, "a rest goes forward");
-                    now = until;
-                }
-                Next::Post { request, endpoint: asked, until } => {
-                    let port = (1..9).find(|port| endpoint(*port) == asked).unwrap();
-                    posts.push(port);
-                    let answer = world(port, posts.iter().filter(|other| **other == port).count());
-                    now = if answer == Err(Fault::Silent) { until } else { now + MS };
-                    quit.on(now, request, &answer);
-                }
-            }
-        }
-    }
-
-    fn alone(seen_alive: bool) -> Quit {
-        Quit::new(vec![vec![endpoint(1)]], seen_alive)
-    }
-
-    #[test]
-    fn answers_are_told_apart() {
-        let broken = Err(Fault::Broken("reset".to_owned()));
-        for (answer, agreed, part) in [
-            (status(200), true, "200"),
-            (broken, true, "cut the connection"),
-            (Err(Fault::Refused), true, "any more"),
-            (status(403), false, "loopback"),
-            (status(404), false, "enableShutdownEndpoint"),
-            (status(405), false, "takes no POST"),
-            (status(301), false, "301, which is not"),
-        ] {
-            let (outcomes, over, posts) = simulate(alone(true), |_, _| answer.clone());
-            let (Outcome::Agreed(said) | Outcome::Refused(said)) = &outcomes[0];
-            assert_eq!(matches!(outcomes[0], Outcome::Agreed(_)), agreed, "{said}");
-            assert!(said.contains(part) && said.contains("127.0.0.1:1"), "{said}");
-            assert_eq!((posts.len(), over), (1, MS));
-        }
-    }
-
-    #[test]
-    fn a_proxy_that_is_busy_is_asked_again() {
-        let (outcomes, over, posts) =
-            simulate(alone(true), |_, count| status(if count < 3 { 503 } else { 200 }));
-        assert_eq!(outcomes, [Outcome::Agreed(format!("{}: 200", endpoint(1)))]);
-        assert_eq!(posts.len(), 3);
-        assert!(over < 200 * MS, "{over:?}");
-    }
-
-    #[test]
-    fn all_tries_together_end_within_their_budget() {
-        for answer in [status(503), Err(Fault::Silent), Err(Fault::Refused)] {
-            let (outcomes, over, posts) = simulate(alone(false), |_, _| answer.clone());
-            assert!(
-                matches!(&outcomes[0], Outcome::Refused(said) if said.contains("until the last \
-                                                                                try"))
-            );
-            assert!(over >= 9 * BUDGET / 10 && over <= BUDGET + MS, "{over:?}");
-            assert!(posts.len() >= 5 && posts.len() < 20, "{}", posts.len());
-        }
-    }
-
-    #[test]
-    fn the_second_endpoint_is_asked_when_the_first_will_not() {
-        let quit = || Quit::new(vec![vec![endpoint(1), endpoint(2)]], true);
-        let world = |port, _| status(if port == 1 { 404 } else { 200 });
-        assert_eq!(simulate(quit(), world).2, [1, 2]);
-        assert_eq!(simulate(quit(), |_, _| status(200)).2, [1]);
-        let (outcomes, _, _) = simulate(quit(), |_, _| status(405));
-        assert!(matches!(&outcomes[0], Outcome::Refused(said) if said.matches("405").count() == 2));
-    }
-
-    #[test]
-    fn several_proxies_are_all_asked_and_one_that_hangs_keeps_none_waiting() {
-        let quit = Quit::new(vec![vec![endpoint(1)], vec![endpoint(2)], vec![]], true);
-        let world = |port, _| if port == 1 { Err(Fault::Silent) } else { status(200) };
-        let (outcomes, _, posts) = simulate(quit, world);
-        assert_eq!(outcomes.len(), 2);
-        assert!(matches!(outcomes[1], Outcome::Agreed(_)));
-        assert_eq!(posts[..3], [1, 2, 1]);
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ impl Client {
     /// Asks for a change at `path`, without a body, and gives up at `until`.
     ///
     /// # Errors
-    /// As [`Client::get`].
+    /// As [`Client::get`], and [`Fault::Cut`].
     pub async fn post(&mut self, path: &str, until: Instant) -> Result<Answer, Fault> {
         self.answer(Method::POST, path, until).await
     }
@@ -99,6 +99,7 @@ impl Client {
         // Taken out, so that a request given up half-way leaves no connection with half an answer
         // on it.
         let kept = self.connection.take();
+        let changes = method == Method::POST;
         let answer = timeout_at(until, async {
             let (sender, reused) = match kept.filter(|sender| !sender.is_closed()) {
                 Some(sender) => (sender, true),
@@ -107,13 +108,18 @@ impl Client {
             let (response, sender) = match self.exchange(sender, method.clone(), path).await {
                 // The server closed an idle connection just as we used it: that says nothing about
                 // its readiness.
-                Err(Fault::Broken(_)) if reused => {
+                Err(Fault::Broken(_) | Fault::Cut(_)) if reused => {
                     let sender = connect(&self.address).await?;
                     self.exchange(sender, method, path).await?
                 }
                 exchanged => exchanged?,
             };
-            let (head, is_whole) = read(response, sink).await?;
+            let agreed = changes && response.status().is_success();
+            let (head, is_whole) = match read(response, sink).await {
+                // The status is the answer; what a server that ends writes behind it may be lost.
+                Err(Fault::Broken(why)) if agreed => return Err(Fault::Cut(why)),
+                read => read?,
+            };
             Ok((head, is_whole.then_some(sender)))
         });
         let (head, sender) = answer.await.unwrap_or(Err(Fault::Silent))?;
@@ -135,7 +141,8 @@ impl Client {
         let request =
             request.body(Empty::new()).map_err(|error| Fault::Broken(error.to_string()))?;
         sender.ready().await.map_err(|error| broken(&error))?;
-        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        let unanswered = |error| if method == Method::POST { cut(&error) } else { broken(&error) };
+        let response = sender.send_request(request).await.map_err(unanswered)?;
         Ok((response, sender))
     }
 }
@@ -199,6 +206,18 @@ async fn read(response: Response<Incoming>, sink: Sink<'_>) -> Result<(Head, boo
         }
     }
     Ok((Head { status, server }, true))
+}
+
+/// The end of a connection whose request was sent whole. Bytes that are no HTTP, and a connection
+/// that ended before (an error of writing), are [`Fault::Broken`].
+fn cut(error: &hyper::Error) -> Fault {
+    use std::error::Error as _;
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let was_reset = cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset);
+    match broken(error) {
+        Fault::Broken(why) if error.is_incomplete_message() || was_reset => Fault::Cut(why),
+        fault => fault,
+    }
 }
 
 /// hyper's words with the cause behind them.

@@ -1,0 +1,229 @@
+//! Whether anything is still on its way through the proxy: bytes that sockets of this pod have not
+//! got rid of, and requests in flight. A proxy that is asked to end ends at once, with all of it.
+//!
+//! Owns when that may be done; must never look or wait itself. Time is the time since the wait
+//! began.
+
+use std::time::Duration;
+
+/// The pause between two looks. Longer than a proxy needs from a socket that has room again to its
+/// next write, also where its CPU quota is used up for a while.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// So many looks in a row must see nothing: between two writes of a proxy its sockets are empty.
+const LOOKS: u32 = 2;
+
+/// How long bytes may stay where they are before they are given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The end, although bytes move: a neighbour that never falls silent must not keep a Job for ever.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// What one look saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Bytes in write queues that the other side has not acknowledged.
+    pub unsent: u64,
+    /// Bytes in read queues that their reader has not taken.
+    pub unread: u64,
+    /// Requests that the proxy has in flight, where it counts them and that matters.
+    pub in_flight: u64,
+}
+
+impl Load {
+    const fn sum(self) -> u64 {
+        self.unsent.saturating_add(self.unread).saturating_add(self.in_flight)
+    }
+}
+
+/// How long the wait may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Without any progress.
+    patience: Option<Duration>,
+    /// In all.
+    until: Duration,
+}
+
+impl Limits {
+    /// Where nobody has asked the pod to stop: as long as something moves.
+    pub const UNHURRIED: Self = Self { patience: Some(PATIENCE), until: LONGEST };
+
+    /// After a stop signal: the kubelet's clock runs, and requests may take their time until then.
+    #[must_use]
+    pub const fn until(until: Duration) -> Self {
+        Self { patience: None, until }
+    }
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Look.
+    Look,
+    /// Nothing until this moment.
+    Rest(Duration),
+    /// The wait is over.
+    Over(End),
+}
+
+/// How the wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing is left.
+    Empty,
+    /// This much has not moved for too long.
+    Stuck(Load),
+    /// The time is over with this much left.
+    OutOfTime(Load),
+    /// The kernel does not tell.
+    Unseen,
+}
+
+/// One wait.
+#[derive(Debug)]
+pub struct Unsent {
+    limits: Limits,
+    due: Duration,
+    latest: Option<Load>,
+    /// How many looks in a row have seen nothing.
+    empty: u32,
+    progress: Duration,
+    unseen: bool,
+}
+
+impl Unsent {
+    /// Begins now.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            due: Duration::ZERO,
+            latest: None,
+            empty: 0,
+            progress: Duration::ZERO,
+            unseen: false,
+        }
+    }
+
+    /// What to do at `now`.
+    #[must_use]
+    pub fn next(&self, now: Duration) -> Next {
+        if self.unseen {
+            return Next::Over(End::Unseen);
+        }
+        if self.empty >= LOOKS {
+            return Next::Over(End::Empty);
+        }
+        let latest = self.latest.unwrap_or_default();
+        let stuck = self.limits.patience.map(|patience| self.progress + patience);
+        if self.latest.is_some() && stuck.is_some_and(|stuck| now >= stuck) {
+            return Next::Over(End::Stuck(latest));
+        }
+        if now >= self.limits.until {
+            return Next::Over(End::OutOfTime(latest));
+        }
+        if now < self.due { Next::Rest(self.due.min(self.limits.until)) } else { Next::Look }
+    }
+
+    /// Takes in what the look at `now` saw; `None` where the kernel does not tell.
+    pub fn on(&mut self, now: Duration, seen: Option<Load>) {
+        self.due = now + PAUSE;
+        let Some(load) = seen else {
+            self.unseen = true;
+            return;
+        };
+        self.empty = if load.sum() == 0 { self.empty + 1 } else { 0 };
+        if self.latest.is_none_or(|latest| load.sum() < latest.sum()) {
+            self.progress = now;
+        }
+        self.latest = Some(load);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn bytes(unsent: u64) -> Load {
+        Load { unsent, ..Load::default() }
+    }
+
+    /// Looks until it is over; `world` says what a look at a moment sees. How it ended and when.
+    fn simulate(limits: Limits, world: impl Fn(Duration) -> Option<Load>) -> (End, Duration) {
+        let (mut unsent, mut now) = (Unsent::new(limits), Duration::ZERO);
+        loop {
+            match unsent.next(now) {
+                Next::Over(end) => return (end, now),
+                Next::Rest(until) => {
+                    assert!(until > now, "a rest goes forward");
+                    now = until;
+                }
+                Next::Look => {
+                    unsent.on(now, world(now));
+                    now += MS;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_empty_looks_in_a_row_end_it() {
+        let (end, over) = simulate(Limits::UNHURRIED, |_| Some(Load::default()));
+        assert_eq!(end, End::Empty);
+        assert!(over < 50 * MS, "{over:?}");
+        // One empty look between two writes is not enough.
+        let busy = |now: Duration| if now < PAUSE / 2 || now > 900 * MS { 0 } else { 70_000 };
+        let (end, over) = simulate(Limits::UNHURRIED, |now| Some(bytes(busy(now))));
+        assert_eq!(end, End::Empty);
+        assert!(over > 900 * MS, "{over:?}");
+    }
+
+    #[test]
+    fn it_goes_on_while_the_sum_shrinks() {
+        // 12 MB at 1 MB/s, now in one queue, now in the other.
+        let world = |now: Duration| {
+            let sent = 1_000 * u64::try_from(now.as_millis()).unwrap();
+            let left = 12_000_000_u64.saturating_sub(sent);
+            Some(Load { unsent: left / 2, unread: left - left / 2, in_flight: 0 })
+        };
+        let (end, over) = simulate(Limits::UNHURRIED, world);
+        assert_eq!(end, End::Empty);
+        assert!(over >= 12_000 * MS && over < 12_200 * MS, "{over:?}");
+    }
+
+    #[test]
+    fn five_seconds_without_progress_end_it_with_what_is_left() {
+        let world = |now: Duration| Some(bytes(if now < 2_000 * MS { 900 } else { 800 }));
+        let (end, over) = simulate(Limits::UNHURRIED, world);
+        assert_eq!(end, End::Stuck(bytes(800)));
+        assert!(over >= 7_000 * MS && over < 7_100 * MS, "{over:?}");
+    }
+
+    #[test]
+    fn a_neighbour_that_never_falls_silent_does_not_keep_it_for_ever() {
+        let world = |now: Duration| Some(bytes(1 + u64::from(now.subsec_nanos()) % 7_919));
+        let (end, over) = simulate(Limits::UNHURRIED, world);
+        assert!(matches!(end, End::OutOfTime(_)), "{end:?}");
+        assert!(over >= LONGEST && over < LONGEST + 100 * MS, "{over:?}");
+    }
+
+    #[test]
+    fn after_a_stop_signal_requests_have_until_then() {
+        let limits = Limits::until(8_000 * MS);
+        let one = Load { in_flight: 1, ..Load::default() };
+        let world = |now: Duration| Some(if now < 6_000 * MS { one } else { Load::default() });
+        let (end, over) = simulate(limits, world);
+        assert_eq!(end, End::Empty);
+        assert!(over < 6_100 * MS, "{over:?}");
+        let (end, over) = simulate(limits, |_| Some(one));
+        assert_eq!((end, over), (End::OutOfTime(one), 8_000 * MS));
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_tell_is_not_waited_for() {
+        assert_eq!(simulate(Limits::UNHURRIED, |_| None), (End::Unseen, MS));
+    }
+}
