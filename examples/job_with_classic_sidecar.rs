@@ -9,24 +9,23 @@
     reason = "an example waits for what it started, and talks"
 )]
 
-mod stand_in;
+mod common;
 
+use std::error::Error;
 use std::process::Command;
 
-use stand_in::{Sidecar, meshim};
+use common::{meshim, ready_sidecar};
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let meshim = meshim()?;
     for (job, code) in [("echo job: done", 0), ("echo job: failed; exit 3", 3)] {
-        let sidecar = Sidecar::start()?;
-        let status = Command::new(meshim())
-            .args(["--admin-url", sidecar.url(), "--quit=always", "--", "sh", "-c", job])
+        let sidecar = ready_sidecar();
+        let status = Command::new(&meshim)
+            .args(["--admin-url", &sidecar.url(), "--quit=always", "--", "sh", "-c", job])
             .status()?;
-        println!(
-            "the job's exit code: {:?}; has the sidecar ended: {}",
-            status.code(),
-            sidecar.has_ended()
-        );
-        assert_eq!((status.code(), sidecar.has_ended()), (Some(code), true));
+        let asked = sidecar.count("/quitquitquit") == 1;
+        println!("the job's exit code: {:?}; was the sidecar asked to end: {asked}", status.code());
+        assert_eq!((status.code(), asked), (Some(code), true));
     }
     Ok(())
 }

@@ -11,32 +11,34 @@
     reason = "an example waits for what it started, and talks"
 )]
 
-mod stand_in;
+mod common;
 
+use std::error::Error;
 use std::process::Command;
 
-use stand_in::{Sidecar, meshim, start, wait_for};
+use common::{meshim, ready_sidecar, set_in_flight, start, wait_for};
 
 const SERVER: &str = "trap 'echo stopping; exit 0' TERM; echo serving; while :; do sleep 0.1; done";
 
-fn main() -> std::io::Result<()> {
-    let sidecar = Sidecar::start()?;
-    sidecar.set_in_flight(2);
-    let mut command = Command::new(meshim());
+fn main() -> Result<(), Box<dyn Error>> {
+    let meshim = meshim()?;
+    let sidecar = ready_sidecar();
+    set_in_flight(&sidecar, 2);
+    let mut command = Command::new(&meshim);
     let (mut server, mut stdout) =
-        start(command.args(["--admin-url", sidecar.url(), "--", "sh", "-c", SERVER]))?;
+        start(command.args(["--admin-url", &sidecar.url(), "--", "sh", "-c", SERVER]))?;
     wait_for(&mut stdout, "serving");
 
     println!("kubelet: preStop");
-    let mut hook = Command::new(meshim())
-        .args(["drain", "--admin-url", sidecar.url(), "--drain-min=300ms"])
+    let mut hook = Command::new(&meshim)
+        .args(["drain", "--admin-url", &sidecar.url(), "--drain-min=300ms"])
         .spawn()?;
-    while !sidecar.is_draining() {
-        std::thread::yield_now();
-    }
+    sidecar.wait_for_requests("/drain_listeners", 1);
+    println!("sidecar: asked to drain, two requests are in flight");
+    sidecar.wait_for_requests("/stats", 1);
     assert!(hook.try_wait()?.is_none(), "two requests are in flight");
     println!("sidecar: the last two requests have ended");
-    sidecar.set_in_flight(0);
+    set_in_flight(&sidecar, 0);
     let hooked = hook.wait()?;
     println!("the hook's exit code: {:?}; kubelet: SIGTERM", hooked.code());
     Command::new("sh").args(["-c", &format!("kill {}", server.id())]).status()?;

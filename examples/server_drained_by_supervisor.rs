@@ -10,39 +10,31 @@
     reason = "an example waits for what it started, and talks"
 )]
 
-mod stand_in;
+mod common;
 
+use std::error::Error;
 use std::process::Command;
 
-use stand_in::{Sidecar, meshim, start, wait_for};
+use common::{meshim, ready_sidecar, set_in_flight, start, wait_for};
 
 const SERVER: &str = "trap 'echo stopping; exit 0' TERM; echo serving; while :; do sleep 0.1; done";
 
-fn main() -> std::io::Result<()> {
-    let sidecar = Sidecar::start()?;
-    sidecar.set_in_flight(2);
-    let mut command = Command::new(meshim());
-    command.args([
-        "--admin-url",
-        sidecar.url(),
-        "--drain",
-        "--drain-min=300ms",
-        "--",
-        "sh",
-        "-c",
-        SERVER,
-    ]);
-    let (mut server, mut stdout) = start(&mut command)?;
+fn main() -> Result<(), Box<dyn Error>> {
+    let sidecar = ready_sidecar();
+    set_in_flight(&sidecar, 2);
+    let mut command = Command::new(meshim()?);
+    command.args(["--admin-url", &sidecar.url(), "--drain", "--drain-min=300ms"]);
+    let (mut server, mut stdout) = start(command.args(["--", "sh", "-c", SERVER]))?;
     wait_for(&mut stdout, "serving");
 
     println!("kubelet: SIGTERM");
     Command::new("sh").args(["-c", &format!("kill {}", server.id())]).status()?;
-    while !sidecar.is_draining() {
-        std::thread::yield_now();
-    }
+    sidecar.wait_for_requests("/drain_listeners", 1);
+    println!("sidecar: asked to drain, two requests are in flight");
+    sidecar.wait_for_requests("/stats", 1);
     assert!(server.try_wait()?.is_none(), "it goes on serving");
     println!("sidecar: the last two requests have ended");
-    sidecar.set_in_flight(0);
+    set_in_flight(&sidecar, 0);
     wait_for(&mut stdout, "stopping");
     let status = server.wait()?;
     println!("the server's exit code: {:?}", status.code());

@@ -10,28 +10,10 @@
     reason = "those rules are for meshim; a play has threads, pauses and children"
 )]
 
-mod binary;
-#[path = "../../tests/it/support/directory.rs"]
-mod directory;
-#[path = "../../tests/it/support/envoy.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod envoy;
-#[path = "../../tests/it/support/process.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod process;
+#[path = "../common/mod.rs"]
+mod common;
 mod proxy;
-#[path = "../../tests/it/support/reply.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod reply;
-#[path = "../../tests/it/support/shared.rs"]
-mod shared;
-#[path = "../../tests/it/support/standin.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod standin;
 mod timeline;
-#[path = "../../tests/it/support/xds.rs"]
-#[expect(dead_code, reason = "the tests need more of it")]
-mod xds;
 
 use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
@@ -74,7 +56,7 @@ fn application(now: SystemTime) -> Result<(), String> {
 }
 
 fn play(with_envoy: bool) -> Result<(), String> {
-    let meshim = binary::meshim()?;
+    let meshim = common::meshim()?;
     let mut proxy = if with_envoy { Proxy::envoy()? } else { Proxy::stand_in() };
     let own = std::env::current_exe().map_err(|error| format!("/proc is missing: {error}"))?;
     let options = proxy.options();

@@ -3,12 +3,12 @@
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-use crate::envoy::{self, Bootstrap, Envoy};
-use crate::reply::Reply;
-use crate::shared::poll;
-use crate::standin::StandIn;
+use crate::common::support::envoy::{self, Bootstrap, Envoy};
+use crate::common::support::reply::Reply;
+use crate::common::support::shared::poll;
+use crate::common::support::standin::StandIn;
+use crate::common::support::xds::LateXds;
 use crate::timeline::{Timeline, Who};
-use crate::xds::LateXds;
 
 /// How long each phase lasts, in milliseconds: nobody there, `PRE_INITIALIZING`, `INITIALIZING`.
 const PHASES: [u64; 3] = [500, 700, 800];

@@ -14,6 +14,9 @@ use super::directory::Directory;
 use super::process::{Ended, Process};
 use super::shared::{DEADLINE, poll};
 
+/// `None` in examples, which are compiled with this file, too, and find the binary themselves.
+const BINARY: Option<&str> = option_env!("CARGO_BIN_EXE_meshim");
+
 /// A run of meshim that has not begun.
 #[derive(Debug)]
 pub(crate) struct Meshim {
@@ -105,7 +108,7 @@ impl Meshim {
 
     /// Starts it.
     pub(crate) fn spawn(self) -> Running {
-        let meshim = OsStr::new(env!("CARGO_BIN_EXE_meshim"));
+        let meshim = OsStr::new(BINARY.expect("cargo says it to tests and benchmarks"));
         let mut line = self.wrapper.iter().map(OsString::as_os_str).chain([meshim]);
         let mut command = Command::new(line.next().expect("meshim itself is in it"));
         command.args(line).args(&self.subcommand).args(&self.options);
