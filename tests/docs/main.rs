@@ -3,6 +3,7 @@
 mod contributing;
 mod exit_codes;
 mod findings;
+mod linker_script;
 mod meshes;
 mod options;
 mod page;
