@@ -10,12 +10,10 @@ use crate::core::envoy::page::Page;
 use crate::core::envoy::picker::{EACH, Path, Picker};
 use crate::core::envoy::unread::Unread;
 
-const ROOT: Path = &["certificates", EACH, "ca_cert", EACH];
-const LEAF: Path = &["certificates", EACH, "cert_chain", EACH];
-const WANTED: &[Path] = &[ROOT, LEAF];
+const WANTED: &[Path] = &[&["certificates", EACH]];
 
-/// A certificate's entry takes 0.3 KB, more where it has many names.
-const MOST_PART: usize = 64 * 1024;
+/// A certificate's entry takes 0.3 KB; a context that trusts all public roots has 150 of them.
+const MOST_PART: usize = 512 * 1024;
 
 /// How many different certificates are kept.
 const MOST_KEPT: usize = 64;
@@ -28,6 +26,8 @@ const ENOUGH: usize = 256 * 1024;
 pub struct Certificate {
     /// It is one that others are checked by, not one that the proxy shows.
     pub is_root: bool,
+    /// It stands in a TLS context whose own certificate has a SPIFFE name: the mesh's.
+    pub is_mesh: bool,
     /// Its SPIFFE name, where it has one: `spiffe://cluster.local/ns/shop/sa/shop`.
     pub spiffe: Option<String>,
     /// Its serial number, in hexadecimal.
@@ -69,7 +69,7 @@ impl Page for CertsPage {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         self.total += bytes.len();
         let certs = &mut self.certs;
-        self.picker.feed(bytes, &mut |path, part| certs.take(path == ROOT, part))
+        self.picker.feed(bytes, &mut |_, part| certs.take(part))
     }
 
     fn has_enough(&self) -> bool {
@@ -86,20 +86,35 @@ impl Page for CertsPage {
 }
 
 impl Certs {
-    fn take(&mut self, is_root: bool, part: Option<&[u8]>) {
-        let mut certificate = Certificate { is_root, ..Certificate::default() };
-        let read = part.map(|part| json::read(part, &mut |value| certificate.read(value)));
-        if !matches!(read, Some(Ok(()))) {
-            self.is_cut = true;
-            return;
-        }
-        if self.certificates.contains(&certificate) {
-            return;
-        }
-        if self.certificates.len() < MOST_KEPT {
-            self.certificates.push(certificate);
-        } else {
-            self.is_cut = true;
+    /// Adds what one TLS context has.
+    fn take(&mut self, part: Option<&[u8]>) {
+        let mut context = Vec::new();
+        let read = part.map(|part| {
+            json::read(part, &mut |value| {
+                value.fields(&mut |name, value| {
+                    let is_root = name == "ca_cert";
+                    if is_root || name == "cert_chain" {
+                        value.items(&mut |value| {
+                            let mut certificate = Certificate { is_root, ..Default::default() };
+                            certificate.read(value);
+                            context.push(certificate);
+                        });
+                    }
+                });
+            })
+        });
+        self.is_cut |= !matches!(read, Some(Ok(())));
+        let is_mesh = context.iter().any(|found| !found.is_root && found.spiffe.is_some());
+        for certificate in context {
+            let certificate = Certificate { is_mesh, ..certificate };
+            if self.certificates.contains(&certificate) {
+                continue;
+            }
+            if self.certificates.len() < MOST_KEPT {
+                self.certificates.push(certificate);
+            } else {
+                self.is_cut = true;
+            }
         }
     }
 }

@@ -70,6 +70,8 @@ pub struct Counters {
     pub rejected: Vec<Counter>,
     /// Istio's own series that tell of a failure, of plaintext or of an unknown destination.
     pub series: Vec<Series>,
+    /// Istio's own metrics are on (`istio_build`, which its filter always sets, or a series).
+    pub has_istio_metrics: bool,
     /// Some were left out: there are too many.
     pub is_cut: bool,
 }
@@ -89,7 +91,7 @@ impl Page for CountersPage {
         %7C(active%7Cwarming)_clusters)\
         %7Clistener_manager%5C.lds%5C.update_(success%7Crejected%7Cfailure%7Ctime)\
         %7Ccluster%5C.xds-grpc;?%5C.upstream_(cx%7Crq)_active%7Ccontrol_plane%5C.connected_state\
-        %7C(http%7Ctcp)%5C..*rbac%5C.denied\
+        %7Cistiocustom%5C.istio_build%5C..*%7C(http%7Ctcp)%5C..*rbac%5C.denied\
         %7Cistiocustom%5C.istio_(requests_total%7Ctcp_connections_opened_total)%5C..*\
         (response_flags%5C.%5B%5E-%5D%7Creporter%5C.destination%5C..*policy%5C.none\
         %7Cservice_name%5C.(PassthroughCluster%7CBlackHoleCluster)).*\
@@ -119,6 +121,7 @@ impl Counters {
         // Values are numbers without a colon; names may have some.
         let Some((name, value)) = line.rsplit_once(": ") else { return };
         let Ok(value) = value.parse::<u64>() else { return };
+        self.has_istio_metrics |= name.starts_with("istiocustom.istio_");
         match name {
             "server.uptime" => self.uptime = Some(value),
             "server.memory_physical_size" => self.memory = Some(value),

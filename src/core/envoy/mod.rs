@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod annotations;
 pub mod certs;
+pub mod cluster_types;
 pub mod clusters;
 pub mod counters;
 pub mod endpoints;
