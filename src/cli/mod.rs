@@ -11,7 +11,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::options::{CHECKS, WAITING};
+use self::options::{CHECKS, STOPPING, WAITING};
 pub use self::options::{
     DrainTimesArgs, ListenArgs, ProxyArgs, QuitUrlArgs, ReportArgs, SuperviseArgs, VARIABLES,
     WaitArgs,
@@ -85,6 +85,10 @@ pub struct RunArgs {
     /// Where the application listens.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// Another signal that means "stop", as an image's STOPSIGNAL sends it; repeatable
+    /// [default: TERM, INT, QUIT]
+    #[arg(long, help_heading = STOPPING, value_name = "SIG")]
+    pub stop_signal: Vec<OsString>,
     /// Staying as its parent.
     #[command(flatten)]
     pub supervise: SuperviseArgs,

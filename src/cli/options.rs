@@ -11,7 +11,7 @@ use clap::Args;
 pub(super) const WAITING: &str = "Waiting";
 pub(super) const CHECKS: &str = "Checks before the start";
 const PARENT: &str = "Staying as the parent";
-const DRAINING: &str = "Stopping";
+pub(super) const STOPPING: &str = "Stopping";
 const QUITTING: &str = "Ending the proxy";
 
 /// The variable of each option of any subcommand, without `MESHIM_`; and those without an option.
@@ -39,6 +39,8 @@ pub const VARIABLES: &[&str] = &[
     "QUIT_URL",
     "READY_URL",
     "REQUEST_TIMEOUT",
+    "SIGNAL_GROUP",
+    "STOP_SIGNAL",
     "SUPERVISE",
     "TERMINATION_LOG",
     "TIMEOUT",
@@ -106,7 +108,7 @@ pub struct SuperviseArgs {
     pub supervise: Option<OsString>,
     /// On a stop signal, drain the proxy's inbound side before stopping the application
     /// [default: off]
-    #[arg(long, help_heading = DRAINING, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    #[arg(long, help_heading = STOPPING, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     pub drain: Option<OsString>,
     /// How long draining takes.
@@ -114,7 +116,7 @@ pub struct SuperviseArgs {
     pub times: DrainTimesArgs,
     /// From the stop signal until the application is killed: draining and its own stop
     /// [default: 28s]
-    #[arg(long, help_heading = DRAINING, value_name = "D")]
+    #[arg(long, help_heading = STOPPING, value_name = "D")]
     pub grace: Option<OsString>,
     /// End the proxy after the application: never, always or on-success [default: never]
     #[arg(long, help_heading = QUITTING, value_name = "WHEN")]
@@ -122,6 +124,11 @@ pub struct SuperviseArgs {
     /// Whom to ask.
     #[command(flatten)]
     pub urls: QuitUrlArgs,
+    /// Send signals to the application's process group, not to the application alone
+    /// [default: off]
+    #[arg(long, help_heading = PARENT, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub signal_group: Option<OsString>,
     /// What the application gets instead of a signal, as TERM:QUIT; TERM:0 for nothing; repeatable
     #[arg(long, help_heading = PARENT, value_name = "FROM:TO")]
     pub map_signal: Vec<OsString>,
@@ -135,7 +142,7 @@ pub struct SuperviseArgs {
 
 /// How long draining takes.
 #[derive(Args, Debug)]
-#[command(next_help_heading = DRAINING)]
+#[command(next_help_heading = STOPPING)]
 pub struct DrainTimesArgs {
     /// While draining, keep serving at least this long [default: 5s]
     #[arg(long, value_name = "D")]

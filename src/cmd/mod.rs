@@ -21,7 +21,7 @@ use tracing::Level as TracingLevel;
 use crate::config::{self, Form, Input, Job, Level, Loaded, Report};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
-use crate::io::signals::{Refused, StopSignals};
+use crate::io::signals::StopSignals;
 use crate::io::{files, log, stderr};
 
 /// All of meshim but its end: hears signals, reads the settings, does the job, tells a failure.
@@ -39,17 +39,12 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
-    let exit = match job.and_then(|job| perform(job, stop.map_err(unheard)?)) {
+    let exit = match job.and_then(|job| perform(job, stop?)) {
         Ok(exit) => exit,
         Err(failure) => tell(&report, &failure),
     };
     stderr::flush();
     exit
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
-fn unheard(refused: Refused) -> Failure {
-    Failure::new(Exit::Failed, refused.to_string())
 }
 
 fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
@@ -59,15 +54,23 @@ fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
         Job::Drain(drain) => drain::drain(&drain, stop),
         Job::Quit(quit) => quit::quit(&quit, stop),
         // These are over at once, and end by a signal as every program does.
-        Job::Check(check) => unmasked(&stop).and_then(|()| check::check(&check)),
-        Job::Probe(probe) => unmasked(&stop).and_then(|()| probe::probe(&probe)),
-        Job::Install(install) => unmasked(&stop).and_then(|()| install::install(&install)),
-        Job::Print(text) => unmasked(&stop).and_then(|()| print(&text)),
+        Job::Check(check) => {
+            stop.restore_mask()?;
+            check::check(&check)
+        }
+        Job::Probe(probe) => {
+            stop.restore_mask()?;
+            probe::probe(&probe)
+        }
+        Job::Install(install) => {
+            stop.restore_mask()?;
+            install::install(&install)
+        }
+        Job::Print(text) => {
+            stop.restore_mask()?;
+            print(&text)
+        }
     }
-}
-
-fn unmasked(stop: &StopSignals) -> Result<(), Failure> {
-    stop.restore_mask().map_err(unheard)
 }
 
 fn print(text: &str) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use super::check::{after_start, enforce, listen_at_once, listen_before_start};
 use super::quit::Request;
 use super::runtime::block_on;
 use super::start::{not_started, stopped_before_start};
-use super::supervise::{Background, supervise};
+use super::supervise::{Background, Start, supervise};
 use super::wait::{End, Waited, until_ready};
 use super::{pod, quit};
 use crate::config::{Enforcement, OnTimeout, Run, Supervise};
@@ -28,12 +28,12 @@ use crate::io::{identity, process, stderr};
 /// The command is missing (before any wait), a finding under `enforce`, the timeout, a
 /// stop signal, fork or exec.
 pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
+    stop.hear(settings.stops.added())?;
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
         stderr::flush();
-        let restored = stop.restore_mask();
-        restored.map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))?;
+        stop.restore_mask()?;
         return Err(not_started(&process::become_command(&path, &settings.command)));
     };
     if let Some(signal) = supervised.parent_death {
@@ -48,9 +48,15 @@ pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
     block_on(async {
         let ended = match path {
             Ok(path) => {
-                let beside = look_after_start(settings, proxy.clone());
-                supervise(supervised, &path, &settings.command, proxy.clone(), beside, &mut stop)
-                    .await
+                let start = Start {
+                    settings: supervised,
+                    rules: supervised.rules(settings.stops.clone()),
+                    path: &path,
+                    command: &settings.command,
+                    proxy: proxy.clone(),
+                    background: look_after_start(settings, proxy.clone()),
+                };
+                supervise(start, &mut stop).await
             }
             Err(failure) => Err(failure),
         };

@@ -20,26 +20,34 @@ use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
-use crate::core::stopping::lifecycle::{Action, Event, Lifecycle};
+use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
 use crate::io::process::{self, Application, Change};
 use crate::io::signals::{Arrival, Inbox, StopSignals};
 use crate::io::terminal::Terminal;
+
+/// What is to be started, and what is known by then.
+pub(super) struct Start<'a> {
+    /// How to stay as its parent.
+    pub(super) settings: &'a Supervise,
+    /// What happens when.
+    pub(super) rules: Rules,
+    /// The command's file.
+    pub(super) path: &'a Path,
+    /// The command and its arguments.
+    pub(super) command: &'a [OsString],
+    /// The proxy that was waited for.
+    pub(super) proxy: Option<Proxy>,
+    /// What goes on beside it.
+    pub(super) background: Option<Background>,
+}
 
 /// Starts the command and stays until its end.
 ///
 /// # Errors
 /// It could not be started, or a stop signal came first.
-pub(super) async fn supervise(
-    settings: &Supervise,
-    path: &Path,
-    command: &[OsString],
-    proxy: Option<Proxy>,
-    background: Option<Background>,
-    stop: &mut StopSignals,
-) -> Result<Exit, Failure> {
+pub(super) async fn supervise(start: Start<'_>, stop: &mut StopSignals) -> Result<Exit, Failure> {
     // All that can fail comes first.
-    let mut inbox =
-        Inbox::prepare(stop).map_err(|refused| Failure::new(Exit::Failed, refused.to_string()))?;
+    let mut inbox = Inbox::prepare(stop)?;
     if let Err(error) = process::adopt_orphans() {
         tracing::warn!(
             "the kernel does not let us adopt orphans: {error}; they go to the container's init"
@@ -47,12 +55,14 @@ pub(super) async fn supervise(
     }
     let terminal = Terminal::controlling();
     stopped_before_start(stop)?;
-    let started = inbox.while_unblocked(|| Application::start(path, command, terminal.is_none()));
+    let (own_group, to_group) = (terminal.is_none(), start.settings.signal_group);
+    let started = inbox
+        .while_unblocked(|| Application::start(start.path, start.command, own_group, to_group));
     let application = started.map_err(|error| not_started(&error))?;
     // The point of no return: from here on nothing of ours ends the application, and no error of
     // ours ends this function.
-    tracing::debug!(pid = application.pid(), "the application has started");
-    Ok(Supervisor::new(settings, application, terminal, proxy, background).run(inbox).await)
+    tracing::info!(event = "started", pid = application.pid(), "the application has started");
+    Ok(Supervisor::new(start, application, terminal).run(inbox).await)
 }
 
 /// What is done beside waiting; at most one thing at a time.
@@ -81,14 +91,9 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn new(
-        settings: &'a Supervise,
-        application: Application,
-        terminal: Option<Terminal>,
-        proxy: Option<Proxy>,
-        background: Option<Background>,
-    ) -> Self {
-        let mut lifecycle = Lifecycle::new(settings.rules());
+    fn new(start: Start<'a>, application: Application, terminal: Option<Terminal>) -> Self {
+        let Start { settings, rules, proxy, background, .. } = start;
+        let mut lifecycle = Lifecycle::new(rules);
         let admin = proxy.as_ref().and_then(|proxy| proxy.admin.clone());
         if admin.is_none() {
             lifecycle.cannot_drain();
@@ -120,21 +125,27 @@ impl<'a> Supervisor<'a> {
     async fn run(mut self, mut inbox: Inbox) -> Exit {
         loop {
             let deadline = self.lifecycle.deadline().map(|deadline| self.began + deadline);
-            let events = select! {
-                biased;
-                arrival = inbox.next() => match arrival {
-                    Arrival::Child => self.on_child(),
-                    arrival => self.on_signal(arrival),
-                },
-                done = finished(&mut self.work) => self.on_done(done),
-                () = at(deadline) => vec![Event::TimeOver],
-                () = over(&mut self.background) => Vec::new(),
+            // A flood of signals keeps the inbox ready for ever: the deadline is not to wait for it.
+            let events = if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                vec![Event::TimeOver]
+            } else {
+                select! {
+                    biased;
+                    done = finished(&mut self.work) => self.on_done(done),
+                    arrival = inbox.next() => match arrival {
+                        Arrival::Child => self.on_child(),
+                        arrival => self.on_signal(arrival),
+                    },
+                    () = at(deadline) => vec![Event::TimeOver],
+                    () = over(&mut self.background) => Vec::new(),
+                }
             };
             for event in events {
-                for action in self.lifecycle.on(self.began.elapsed(), event) {
-                    if let Some(exit) = self.perform(action) {
-                        return exit;
-                    }
+                let actions = self.lifecycle.on(self.began.elapsed(), event);
+                let exit = actions.iter().find_map(|action| self.perform(*action));
+                self.tell(event, &actions);
+                if let Some(exit) = exit {
+                    return exit;
                 }
             }
         }
@@ -200,7 +211,7 @@ impl<'a> Supervisor<'a> {
             Action::Stop(signal) => {
                 self.work = None;
                 self.send(signal);
-                // A stopped process would take its stop signal with it into the grave.
+                // A stopped process does not handle a signal until SIGCONT.
                 if self.application.may_be_stopped() {
                     self.application.resume();
                 }
@@ -208,11 +219,6 @@ impl<'a> Supervisor<'a> {
             Action::Forward(signal) => self.send(signal),
             Action::Kill => {
                 self.work = None;
-                let grace = Spoken(self.settings.grace);
-                tracing::warn!(
-                    "the application has not ended within {grace} of the stop signal (--grace): \
-                     killing it"
-                );
                 self.send(Signal::KILL);
             }
             Action::Quit => {
@@ -240,13 +246,64 @@ impl<'a> Supervisor<'a> {
     }
 
     fn send(&self, signal: Signal) {
-        tracing::debug!(%signal, phase = ?self.lifecycle.phase(), "forwarding");
         if let Err(error) = self.application.send(signal) {
             tracing::warn!(
                 "{signal} cannot be sent to the application: {error}; does it run as another user?"
             );
         }
     }
+
+    /// Says what came and what was done about it, once it is done.
+    fn tell(&self, event: Event, actions: &[Action]) {
+        let is_stop = matches!(event, Event::Came(signal) if self.lifecycle.is_stop(signal));
+        match event {
+            Event::Came(signal) if is_stop => {
+                let number = signal.number();
+                tracing::info!(event = "stop_signal", signal = number, "a stop signal has come");
+            }
+            Event::Ended(Exit::Signal(signal)) => {
+                let (code, number) = (Exit::Signal(signal).code(), signal.number());
+                tracing::info!(
+                    event = "ended",
+                    signal = number,
+                    exit_code = code,
+                    "the application has been ended by a signal"
+                );
+            }
+            Event::Ended(exit) => {
+                tracing::info!(
+                    event = "ended",
+                    exit_code = exit.code(),
+                    "the application has ended"
+                );
+            }
+            Event::Came(_) | Event::Drained | Event::Asked | Event::TimeOver => {}
+        }
+        for action in actions {
+            match *action {
+                Action::Stop(signal) => told_forwarded(signal),
+                Action::Forward(signal) if is_stop => told_forwarded(signal),
+                Action::Forward(signal) => {
+                    let number = signal.number();
+                    tracing::debug!(event = "forwarded", signal = number, "forwarded");
+                }
+                Action::Kill => {
+                    let grace = Spoken(self.settings.grace.unwrap_or_default());
+                    tracing::warn!(
+                        event = "killed",
+                        "the application had not ended within {grace} of the stop signal \
+                         (--grace): killed it"
+                    );
+                }
+                Action::Drain | Action::Quit | Action::Exit(_) => {}
+            }
+        }
+    }
+}
+
+fn told_forwarded(signal: Signal) {
+    let number = signal.number();
+    tracing::info!(event = "forwarded", signal = number, "sent to the application");
 }
 
 async fn finished(work: &mut Option<Work>) -> Done {

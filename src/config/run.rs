@@ -7,6 +7,8 @@ use super::reader::{Reader, Wrong};
 use super::supervise::Supervise;
 use super::wait::Wait;
 use crate::cli::RunArgs;
+use crate::core::signal::{Signal, UnknownSignal};
+use crate::core::stopping::stop_signals::StopSignals;
 
 /// Settings of the default job.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct Run {
     pub on_timeout: OnTimeout,
     /// What an error finding does.
     pub check: Enforcement,
+    /// Which signals mean "stop", before the start and after it.
+    pub stops: StopSignals,
     /// Staying as the command's parent; `None` is becoming it.
     pub supervise: Option<Supervise>,
     /// Where the application is going to listen.
@@ -63,7 +67,9 @@ impl Reader<'_> {
         let check = self.choice("check", args.check.as_ref(), Enforcement::Enforce, &modes);
         let listen = self.listen(&args.listen);
         let supervise = self.supervise(&args.supervise, given.as_ref(), remote);
+        let stops = self.list("stop_signal", &args.stop_signal, stop_signal);
         let run = Run {
+            stops: StopSignals::adding(stops?),
             wait: wait?,
             on_timeout: on_timeout?,
             check: check?,
@@ -79,6 +85,15 @@ impl Reader<'_> {
             );
         }
         Ok(run)
+    }
+}
+
+fn stop_signal(text: &str) -> Result<Signal, String> {
+    let signal: Signal = text.parse().map_err(|error: UnknownSignal| error.to_string())?;
+    if signal.can_be_forwarded() {
+        Ok(signal)
+    } else {
+        Err(format!("{signal} never reaches meshim, so it cannot mean \"stop\""))
     }
 }
 
@@ -99,6 +114,21 @@ mod tests {
         assert_eq!((run.on_timeout, run.check), (OnTimeout::Fail, Enforcement::Enforce));
         assert_eq!((run.command, run.search_path), (vec!["app".into()], None));
         assert!(run.supervise.is_none() && run.listen.is_empty());
+    }
+
+    #[test]
+    fn an_images_stop_signal_can_be_named() {
+        let usual = run(&[]).stops;
+        assert_eq!(usual, StopSignals::default());
+        let stops = run(&["--stop-signal=SIGUSR1", "--stop-signal", "WINCH"]).stops;
+        for name in ["TERM", "USR1", "WINCH"] {
+            assert!(stops.contains(name.parse().unwrap()), "{name}");
+        }
+        let stops = run_with(&[], &[("MESHIM_STOP_SIGNAL", "RTMIN+3, HUP")]).stops;
+        assert!(stops.contains("RTMIN+3".parse().unwrap()) && stops.contains(Signal::HUP));
+        let error = refused(&["--stop-signal=KILL", "--", "app"], &[]);
+        assert!(error.contains("--stop-signal: SIGKILL never reaches meshim"), "{error}");
+        assert!(refused(&["--stop-signal=NOPE", "--", "app"], &[]).contains("is no signal"));
     }
 
     #[test]

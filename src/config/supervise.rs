@@ -12,8 +12,9 @@ use crate::core::signal::{Signal, UnknownSignal};
 use crate::core::stopping::drain::Times;
 use crate::core::stopping::lifecycle::{QuitWhen, Rules};
 use crate::core::stopping::signal_map::{Mapping, SignalMap};
+use crate::core::stopping::stop_signals::StopSignals;
 
-/// From the first stop signal until the application is killed: below a pod's usual 30 s.
+/// What draining is planned with where `--grace` is not given: below a pod's usual 30 s.
 const GRACE: Duration = Duration::from_secs(28);
 
 /// Settings of a supervised run.
@@ -21,12 +22,14 @@ const GRACE: Duration = Duration::from_secs(28);
 pub struct Supervise {
     /// Drain before stopping.
     pub drain: Option<Times>,
-    /// From the first stop signal until we kill.
-    pub grace: Duration,
+    /// From the first stop signal until we kill; `None` is never.
+    pub grace: Option<Duration>,
     /// When to end the proxy.
     pub quit: QuitWhen,
     /// Whom to ask; empty is the mesh's own.
     pub quit_urls: Vec<Endpoint>,
+    /// Signals go to the application's process group, not to it alone.
+    pub signal_group: bool,
     /// What the application gets.
     pub map: SignalMap,
     /// Exit codes that count as 0.
@@ -38,8 +41,9 @@ pub struct Supervise {
 impl Supervise {
     /// What the lifecycle needs to know.
     #[must_use]
-    pub fn rules(&self) -> Rules {
+    pub fn rules(&self, stops: StopSignals) -> Rules {
         Rules {
+            stops,
             map: self.map.clone(),
             ok_exit: self.ok_exit.clone(),
             drain: self.drain.is_some(),
@@ -65,8 +69,8 @@ impl Reader<'_> {
     ) -> Result<Option<Supervise>, Wrong> {
         let supervise = self.flag("supervise", args.supervise.as_ref());
         let drain = self.flag("drain", args.drain.as_ref());
-        let grace = self.read("grace", args.grace.as_ref(), GRACE, duration::parse);
-        let times = self.times(&args.times, grace.unwrap_or(GRACE));
+        let grace = self.optional("grace", args.grace.as_ref(), duration::parse);
+        let times = self.times(&args.times, grace.unwrap_or_default().unwrap_or(GRACE));
         let choices = [
             ("never", QuitWhen::Never),
             ("always", QuitWhen::Always),
@@ -78,6 +82,7 @@ impl Reader<'_> {
         let map = mappings.and_then(|mappings| {
             SignalMap::of(&mappings).map_err(|error| self.problem("map_signal", error))
         });
+        let signal_group = self.flag("signal_group", args.signal_group.as_ref());
         let ok_exit = self.list("ok_exit", &args.ok_exit, exit_code);
         let parent_death = self.optional(
             "parent_death_signal",
@@ -91,6 +96,7 @@ impl Reader<'_> {
             grace: grace?,
             quit,
             quit_urls: quit_urls?,
+            signal_group: signal_group?,
             map: map?,
             ok_exit: ok_exit?,
             parent_death: parent_death?,
@@ -111,6 +117,7 @@ impl Reader<'_> {
         }
         let given = [
             ("map_signal", settings.map != SignalMap::default()),
+            ("signal_group", settings.signal_group),
             ("ok_exit", !settings.ok_exit.is_empty()),
             ("parent_death_signal", settings.parent_death.is_some()),
         ];
@@ -133,8 +140,8 @@ impl Reader<'_> {
             );
             self.problem("drain", problem);
         }
-        if times.max >= times.grace {
-            let (max, grace) = (Spoken(times.max), Spoken(times.grace));
+        if let Some(grace) = settings.grace.filter(|grace| times.max >= *grace) {
+            let (max, grace) = (Spoken(times.max), Spoken(grace));
             let problem = format!(
                 "{max} is not below --grace {grace}, so the application would be killed while it \
                  drains"
@@ -189,7 +196,8 @@ mod tests {
             settings.drain,
             Some(Times { min: seconds(5), max: seconds(15), grace: seconds(28) })
         );
-        assert_eq!((settings.grace, settings.quit), (seconds(28), QuitWhen::Never));
+        assert_eq!((settings.grace, settings.quit), (None, QuitWhen::Never));
+        assert!(!settings.signal_group);
         assert_eq!(settings.map, SignalMap::default());
         assert!(
             settings.ok_exit.is_empty()
@@ -232,7 +240,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused_with_the_remedy() {
-        let table: [(&[&str], &str); 13] = [
+        let table: [(&[&str], &str); 14] = [
             (&["--drain", "--drain-min=16s"], "--drain-min: 16s is above --drain-max 15s"),
             (&["--drain", "--grace=15s"], "--drain-max: 15s is not below --grace 15s"),
             (&["--drain", "--mesh=linkerd"], "--drain: contradicts --mesh linkerd"),
@@ -246,6 +254,7 @@ mod tests {
             ),
             (&["--ok-exit=143"], "add --supervise"),
             (&["--parent-death-signal=TERM"], "add --supervise"),
+            (&["--signal-group"], "add --supervise"),
             (&["--supervise", "--ok-exit=256"], "`256` is no exit code"),
             (&["--supervise", "--map-signal=TERM:QUIT,15:0"], "SIGTERM is mapped twice"),
             (&["--supervise", "--parent-death-signal=RTMIN"], "is a real-time signal"),

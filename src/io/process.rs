@@ -113,6 +113,7 @@ pub struct Application {
     child: SharedChild,
     pid: Pid,
     own_group: bool,
+    to_group: bool,
 }
 
 /// What has become of the application.
@@ -126,14 +127,19 @@ pub enum Change {
 
 impl Application {
     /// Starts `command`, whose file is `path`; with `own_group` as the leader of a new process
-    /// group.
+    /// group; with `to_group` it is its group that is signalled.
     ///
     /// # Errors
     /// [`NotStarted`]: the errors of fork and exec.
     ///
     /// # Panics
     /// Never: a process id that Linux gives is a positive `i32`.
-    pub fn start(path: &Path, command: &[OsString], own_group: bool) -> Result<Self, NotStarted> {
+    pub fn start(
+        path: &Path,
+        command: &[OsString],
+        own_group: bool,
+        to_group: bool,
+    ) -> Result<Self, NotStarted> {
         let mut prepared = prepared(path, command);
         if own_group {
             prepared.process_group(0);
@@ -144,7 +150,7 @@ impl Application {
             .ok()
             .and_then(Pid::from_raw)
             .expect("Linux's process ids fit");
-        Ok(Self { child, pid, own_group })
+        Ok(Self { child, pid, own_group, to_group })
     }
 
     /// Its process id.
@@ -159,21 +165,33 @@ impl Application {
         rustix::process::getpgid(Some(self.pid)).ok()
     }
 
-    /// Sends it `signal`: to its whole group where that is of our making, else to it alone. A
-    /// real-time signal goes to it alone: what its number means is between sender and receiver.
+    /// Sends it `signal`, and its group, too, where that is wanted; to it in any case, also where it
+    /// has left that group.
+    ///
+    /// A real-time signal goes to it alone: what its number means is between sender and receiver.
     ///
     /// # Errors
     /// It runs as another user, whom we may not signal.
     pub fn send(&self, signal: Signal) -> std::io::Result<()> {
         let number = i32::from(signal.number());
-        match rustix::process::Signal::from_named_raw(number) {
-            Some(named)
-                if self.own_group
-                    && rustix::process::kill_process_group(self.pid, named).is_ok() =>
-            {
-                Ok(())
-            }
-            _ => self.child.send_signal(number),
+        let named = rustix::process::Signal::from_named_raw(number);
+        if let (Some(named), Some(group)) = (named, self.group_to_signal())
+            && rustix::process::kill_process_group(group, named).is_ok()
+            && self.group() == Some(group)
+        {
+            return Ok(());
+        }
+        self.child.send_signal(number)
+    }
+
+    /// The group of our making; on a terminal one that it has made itself. Never our own.
+    fn group_to_signal(&self) -> Option<Pid> {
+        if !self.to_group {
+            None
+        } else if self.own_group {
+            Some(self.pid)
+        } else {
+            self.group().filter(|group| *group != rustix::process::getpgrp())
         }
     }
 

@@ -24,6 +24,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
+use crate::core::exit::{Exit, Failure};
 use crate::core::signal::Signal;
 
 /// What the kernel may refuse.
@@ -55,6 +56,13 @@ pub struct Refused {
 impl Refused {
     fn of<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { what, error: error.into() }
+    }
+}
+
+impl From<Refused> for Failure {
+    /// Nothing can be done by a program that hears no signals.
+    fn from(refused: Refused) -> Self {
+        Self::new(Exit::Failed, refused.to_string())
     }
 }
 

@@ -24,10 +24,10 @@ struct Init {
 
 const MESHIM: Init = Init {
     name: "meshim",
-    line: &[env!("CARGO_BIN_EXE_meshim"), "--mesh=none", "--supervise", "--grace=1h", "--"],
+    line: &[env!("CARGO_BIN_EXE_meshim"), "--mesh=none", "--supervise", "--signal-group", "--"],
 };
 
-/// With the options that make them do what meshim does by default: adopt orphans, signal the group.
+/// All with the options that make them adopt orphans and signal the group.
 const OTHERS: [Init; 3] = [
     Init { name: "tini", line: &["/usr/bin/tini", "-s", "-g", "--"] },
     Init { name: "dumb-init", line: &["/usr/bin/dumb-init"] },

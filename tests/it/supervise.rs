@@ -6,11 +6,13 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::listener::supervised;
+use crate::support::listener::{self, supervised};
 use crate::support::meshim::{Meshim, Running};
 use crate::support::process::Process;
+use crate::support::reply::Reply;
 use crate::support::seccomp::refusing;
 use crate::support::shared::poll;
+use crate::support::standin::StandIn;
 
 fn supervising<const N: usize>(command: [&str; N]) -> Meshim {
     Meshim::starts(command).with(["--mesh=none", "--supervise"])
@@ -91,11 +93,139 @@ fn without_a_terminal_the_application_leads_a_group_and_the_group_is_signalled()
         sh -c 'trap \"echo grandchild; exit 0\" TERM; echo ready; while :; do sleep 0.05; done' &
         while :; do sleep 0.05; done";
     // `setsid` takes away the terminal that the tests themselves may have been started on.
-    let run = supervising(["sh", "-c", script]).behind(["setsid"]).spawn();
+    let run = supervising(["sh", "-c", script]).with(["--signal-group"]).behind(["setsid"]);
+    let run = run.spawn();
     run.wait_for_stdout("ready");
     run.signal(Signal::SIGTERM);
     let ended = run.wait().expect_code(3);
     assert!(ended.stdout.contains("grandchild") && ended.stdout.contains("child"), "{ended:#?}");
+}
+
+#[test]
+fn by_default_the_application_alone_is_signalled() {
+    // Its children are its own business, as those of nginx and PostgreSQL.
+    let script = "trap 'kill -USR1 $!; wait; exit 3' TERM
+        sh -c 'trap \"echo TERM\" TERM; trap \"echo USR1; exit\" USR1; echo ready
+            while :; do sleep 0.05; done' &
+        while :; do sleep 0.05; done";
+    let run = supervising(["sh", "-c", script]).behind(["setsid"]).spawn();
+    run.wait_for_stdout("ready");
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.wait().expect_code(3).stdout, "ready\nUSR1\n");
+}
+
+/// Joins its parent's process group, leaves a child behind in its own, and ends 7 by TERM.
+const LEAVES_ITS_GROUP: &str = "import os, signal, sys
+if os.fork() == 0:
+    os.closerange(0, 3)
+    os.execvp('sleep', ['sleep', '3'])
+os.setpgid(0, os.getpgid(os.getppid()))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+print('ready', flush=True)
+while True: signal.pause()";
+
+#[test]
+fn an_application_that_has_left_its_group_is_signalled_and_killed_all_the_same() {
+    for options in [&["--grace=1h"][..], &["--grace=1h", "--signal-group"]] {
+        let run = supervising(["python3", "-c", LEAVES_ITS_GROUP]).with(options.to_vec());
+        let run = run.behind(["setsid"]).spawn();
+        run.wait_for_stdout("ready");
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(7);
+    }
+    let deaf = LEAVES_ITS_GROUP.replace("lambda *_: sys.exit(7)", "signal.SIG_IGN");
+    let run = supervising(["python3", "-c", &deaf]).with(["--grace=200ms", "--signal-group"]);
+    let run = run.behind(["setsid"]).spawn();
+    run.wait_for_stdout("ready");
+    run.signal(Signal::SIGTERM);
+    run.wait().expect_code(137);
+}
+
+#[test]
+fn what_an_images_stop_signal_is_stops_before_the_start_and_after_it() {
+    for (signal, name) in [(Signal::SIGUSR1, "USR1"), (Signal::SIGWINCH, "WINCH")] {
+        let option = format!("--stop-signal={name}");
+        let late = StandIn::late();
+        let waiting = Meshim::starts(["true"]).being_pid_one().with([&option]);
+        let waiting = waiting.with(["--admin-url", &late.url()]).spawn();
+        waiting.wait_for_stderr("waiting for the proxy");
+        waiting.signal(signal);
+        waiting.wait().expect_code(128 + signal as i32);
+        // It drains: the application gets it only after the shortest time.
+        let proxy = StandIn::new();
+        proxy.says("/ready", Reply::live());
+        let options = ["--admin-url", &proxy.url(), "--drain", "--drain-min=300ms", &option];
+        let run = Meshim::starts(listener::command()).with(options).with(["--drain-max=2s"]);
+        let run = run.spawn();
+        run.wait_for_stdout("ready");
+        let began = std::time::Instant::now();
+        run.signal(signal);
+        run.wait_for_stdout(&format!("got {}", signal as i32));
+        assert!(began.elapsed() >= std::time::Duration::from_millis(300), "{signal}");
+        send(64, run.pid());
+        run.wait().expect_code(0);
+    }
+}
+
+#[test]
+fn without_grace_the_application_takes_as_long_as_it_needs() {
+    let slow = "trap 'echo stopping' TERM; echo ready; while :; do sleep 0.05; done";
+    let run = supervising(["sh", "-c", slow]).with(["--log=debug"]).spawn();
+    run.wait_for_stdout("ready");
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("stopping");
+    // It sleeps in epoll_wait, whose fourth argument is the time until the next deadline: none.
+    let asleep = poll(|| {
+        let call = std::fs::read_to_string(format!("/proc/{}/syscall", run.pid())).ok()?;
+        let timeout = call.split_whitespace().nth(4)?.strip_prefix("0x")?;
+        let timeout = u64::from_str_radix(timeout, 16).ok()?;
+        (timeout & 0xffff_ffff == 0xffff_ffff).then_some(())
+    });
+    assert!(asleep.is_some(), "it waits for something else than signals");
+    send(9, application_of(&run));
+    let ended = run.wait().expect_code(137);
+    assert!(!ended.stderr.contains("--grace"), "{ended:#?}");
+}
+
+#[test]
+fn a_flood_of_real_time_signals_delays_neither_drain_nor_kill() {
+    let run =
+        supervising(["sh", "-c", "trap '' TERM RTMIN+5; echo ready; while :; do sleep 1; done"]);
+    let run = run.with(["--grace=500ms", "--map-signal=RTMIN+5:0"]).spawn();
+    run.wait_for_stdout("ready");
+    let flood = "import os, signal, sys\nwhile True:\n  try: os.kill(int(sys.argv[1]), signal.SIGRTMIN + 5)\n  except BlockingIOError: pass";
+    let pid = run.pid().to_string();
+    let floods: Vec<Process> =
+        (0..2).map(|_| Process::spawn(Command::new("python3").args(["-c", flood, &pid]))).collect();
+    poll(|| pending_real_time(&run).then_some(())).expect("the flood has begun");
+    let began = std::time::Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.wait().expect_code(137);
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(3), "{took:?}");
+    drop(floods);
+}
+
+/// Are real-time signals queued for it (`SigQ` counts them)?
+fn pending_real_time(run: &Running) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).expect("it runs");
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let mask = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> 33 != 0)
+}
+
+#[test]
+fn the_way_of_a_stop_can_be_read_from_the_info_lines() {
+    let run = supervised(&["--map-signal=TERM:USR1"]);
+    run.signal(Signal::SIGTERM);
+    run.wait_for_stdout("got 10");
+    send(64, run.pid());
+    let ended = run.wait().expect_code(0);
+    let events = ["has started", "a stop signal has come", "sent to the application", "has ended"];
+    let found: Vec<Option<usize>> = events.iter().map(|event| ended.stderr.find(event)).collect();
+    assert!(found.is_sorted() && found[0].is_some(), "{ended:#?}");
+    // What does not stop it is said at debug only.
+    assert_eq!(ended.stderr.matches("sent to the application").count(), 1, "{ended:#?}");
 }
 
 #[test]
@@ -116,7 +246,7 @@ fn an_application_that_ignores_its_stop_signal_is_killed_when_grace_is_over() {
     run.signal(Signal::SIGTERM);
     run.wait()
         .expect_code(137)
-        .expect_stderr(&["has not ended within 300ms of the stop signal (--grace): killing it"]);
+        .expect_stderr(&["had not ended within 300ms of the stop signal (--grace): killed it"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! Running --stop signal--> Draining --idle, deadline, proxy gone, 2nd signal--> Stopping
 //! Stopping --ended--> Quitting --> exit
-//!                          any of these --grace over--> Killing --ended--> Quitting
+//!        with --grace: any of these, time over --> Killing --ended--> Quitting
 //! ```
 //!
 //! Owns the order; must never do anything itself. The application's own end ends every phase.
@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::core::exit::Exit;
 use crate::core::signal::Signal;
 use crate::core::stopping::signal_map::SignalMap;
+use crate::core::stopping::stop_signals::StopSignals;
 
 /// How long a killed application may take to be gone: only a process inside the kernel needs any
 /// time.
@@ -22,17 +23,23 @@ const KILL_TAKES: Duration = Duration::from_secs(2);
 /// machine.
 const ASKING_TAKES: Duration = Duration::from_secs(1);
 
+/// How long a run that was asked to stop may take for ending the proxy, where `--grace` does not
+/// say: ten seconds to see what it is at, one to ask it.
+const QUITTING_TAKES: Duration = Duration::from_secs(11);
+
 /// What does not change during a run.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    /// Which signals ask the run to stop.
+    pub stops: StopSignals,
     /// What the application gets for each signal that arrives.
     pub map: SignalMap,
     /// Exit codes of the application that count as 0.
     pub ok_exit: Vec<u8>,
     /// Drain before stopping?
     pub drain: bool,
-    /// From the first stop signal until we kill.
-    pub grace: Duration,
+    /// From the first stop signal until we kill; `None` is never.
+    pub grace: Option<Duration>,
     /// When the proxy is asked to end.
     pub quit: QuitWhen,
 }
@@ -114,15 +121,34 @@ pub struct Lifecycle {
     phase: Phase,
     /// The end of the phase, as far as there is one.
     deadline: Option<Duration>,
-    /// Has a stop signal come before?
-    asked_to_stop: bool,
+    asked: Asked,
+}
+
+/// How often a run was asked to stop. A second time always shortens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Not at all.
+    Never,
+    /// By one stop signal.
+    Once,
+    /// By two or more.
+    Twice,
+}
+
+impl Asked {
+    const fn again(self) -> Self {
+        match self {
+            Self::Never => Self::Once,
+            Self::Once | Self::Twice => Self::Twice,
+        }
+    }
 }
 
 impl Lifecycle {
     /// The application has just started.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
-        Self { rules, phase: Phase::Running, deadline: None, asked_to_stop: false }
+        Self { rules, phase: Phase::Running, deadline: None, asked: Asked::Never }
     }
 
     /// Where the run is.
@@ -146,7 +172,7 @@ impl Lifecycle {
     #[must_use]
     pub fn on(&mut self, now: Duration, event: Event) -> Vec<Action> {
         match event {
-            Event::Came(signal) if self.rules.map.is_stop(signal) => self.on_stop(now, signal),
+            Event::Came(signal) if self.is_stop(signal) => self.on_stop(now, signal),
             Event::Came(signal) => self.forward(signal),
             Event::Ended(exit) => self.on_end(now, exit),
             Event::Drained => match self.phase {
@@ -161,11 +187,18 @@ impl Lifecycle {
         }
     }
 
+    /// Does `signal` ask this run to stop? That is judged by what arrived, whatever the application
+    /// gets instead.
+    #[must_use]
+    pub fn is_stop(&self, signal: Signal) -> bool {
+        self.rules.stops.contains(signal)
+    }
+
     fn on_stop(&mut self, now: Duration, signal: Signal) -> Vec<Action> {
-        let again = std::mem::replace(&mut self.asked_to_stop, true);
+        self.asked = self.asked.again();
         match self.phase {
             Phase::Running => {
-                self.deadline = Some(now + self.rules.grace);
+                self.deadline = self.rules.grace.map(|grace| now + grace);
                 if self.rules.drain {
                     self.phase = Phase::Draining(signal);
                     vec![Action::Drain]
@@ -181,8 +214,12 @@ impl Lifecycle {
                 actions
             }
             Phase::Stopping => self.forward(signal),
-            Phase::Quitting(exit) if again => vec![Action::Exit(exit)],
-            Phase::Killing | Phase::Quitting(_) => Vec::new(),
+            Phase::Quitting(exit) if self.asked == Asked::Twice => vec![Action::Exit(exit)],
+            Phase::Quitting(_) => {
+                self.deadline = Some(now + self.rules.grace.unwrap_or(QUITTING_TAKES));
+                Vec::new()
+            }
+            Phase::Killing => Vec::new(),
         }
     }
 
@@ -192,8 +229,11 @@ impl Lifecycle {
         }
         let exit = if self.rules.ok_exit.contains(&exit.code()) { Exit::App(0) } else { exit };
         // After a stop signal the kubelet is about to kill us: then grace bounds the asking, too.
-        self.deadline =
-            self.deadline.filter(|_| self.asked_to_stop).map(|grace| grace.max(now + ASKING_TAKES));
+        self.deadline = match (self.asked, self.deadline) {
+            (Asked::Never, _) => None,
+            (_, Some(grace)) => Some(grace.max(now + ASKING_TAKES)),
+            (_, None) => Some(now + QUITTING_TAKES),
+        };
         self.phase = Phase::Quitting(exit);
         vec![if self.rules.quit.applies(exit) { Action::Quit } else { Action::Exit(exit) }]
     }

@@ -4,4 +4,5 @@ pub mod drain;
 pub mod lifecycle;
 pub mod quit;
 pub mod signal_map;
+pub mod stop_signals;
 pub mod unsent;

@@ -1,14 +1,10 @@
-//! What the application gets for each signal that arrives, and which signals ask it to stop.
+//! What the application gets for each signal that arrives.
 //!
-//! Owns `FROM:TO` and the word "stop signal"; must never send anything.
+//! Owns `FROM:TO`; must never send anything. What means "stop" is `stop_signals`' business.
 
 use std::str::FromStr;
 
 use crate::core::signal::{Signal, UnknownSignal};
-
-/// What a stop signal is: what people and runtimes end programs with. HUP is not one: programs
-/// reload on it.
-const STOP: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
 /// One `--map-signal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,22 +69,6 @@ impl SignalMap {
         self.mapping(signal).map_or(Some(signal), |mapping| mapping.to)
     }
 
-    /// Does `signal` ask the application to stop?
-    ///
-    /// TERM, INT and QUIT do, and whatever is mapped to one of them (`RTMIN+3:TERM`), unless they
-    /// are mapped to nothing or to themselves: `QUIT:QUIT` passes on a JVM's request for a thread
-    /// dump, and nothing more.
-    #[must_use]
-    pub fn is_stop(&self, signal: Signal) -> bool {
-        match self.mapping(signal) {
-            None => STOP.contains(&signal),
-            Some(Mapping { to: None, .. }) => false,
-            Some(Mapping { to: Some(to), .. }) => {
-                *to != signal && (STOP.contains(&signal) || STOP.contains(to))
-            }
-        }
-    }
-
     fn mapping(&self, signal: Signal) -> Option<&Mapping> {
         self.0.iter().find(|mapping| mapping.from == signal)
     }
@@ -113,24 +93,6 @@ mod tests {
         assert_eq!(map.delivered(Signal::TERM), Some(Signal::QUIT));
         assert_eq!(map.delivered(signal("USR1")), None);
         assert_eq!(map.delivered(signal("RTMIN+5")), Some(signal("RTMIN+5")));
-    }
-
-    #[test]
-    fn which_signals_stop_follows_the_mapping() {
-        let table: [(&str, &str, bool); 9] = [
-            ("USR1:0", "TERM", true),
-            ("USR1:0", "QUIT", true),
-            ("USR1:0", "HUP", false),
-            ("TERM:USR2", "TERM", true),
-            ("TERM:USR2", "USR2", false),
-            ("TERM:0", "TERM", false),
-            ("QUIT:QUIT", "QUIT", false),
-            ("RTMIN+3:TERM", "RTMIN+3", true),
-            ("WINCH:USR1", "WINCH", false),
-        ];
-        for (mapping, came, stops) in table {
-            assert_eq!(map(&[mapping]).unwrap().is_stop(signal(came)), stops, "{mapping} {came}");
-        }
     }
 
     #[test]

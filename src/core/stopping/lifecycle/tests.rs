@@ -5,10 +5,11 @@ const ENDED: Exit = Exit::App(3);
 
 fn rules() -> Rules {
     Rules {
+        stops: StopSignals::default(),
         map: SignalMap::default(),
         ok_exit: Vec::new(),
         drain: true,
-        grace: 28 * SECOND,
+        grace: Some(28 * SECOND),
         quit: QuitWhen::Always,
     }
 }
@@ -20,7 +21,8 @@ fn in_phase(phase: Phase) -> Lifecycle {
         Phase::Draining(_) | Phase::Stopping => Some(29 * SECOND),
         Phase::Killing => Some(31 * SECOND),
     };
-    Lifecycle { rules: rules(), phase, deadline, asked_to_stop: phase != Phase::Running }
+    let asked = if phase == Phase::Running { Asked::Never } else { Asked::Once };
+    Lifecycle { rules: rules(), phase, deadline, asked }
 }
 
 #[test]
@@ -94,6 +96,19 @@ fn grace_counts_from_the_first_stop_signal_and_is_never_lengthened() {
 }
 
 #[test]
+fn without_grace_nothing_is_ever_killed() {
+    let mut run = Lifecycle::new(Rules { grace: None, ..rules() });
+    for event in [Event::Came(Signal::TERM), Event::Drained, Event::Came(Signal::TERM)] {
+        let _ = run.on(SECOND, event);
+        assert_eq!(run.deadline(), None, "{event:?}");
+    }
+    assert_eq!(run.phase(), Phase::Stopping);
+    // Ending the proxy is bounded all the same.
+    let _ = run.on(9 * SECOND, Event::Ended(ENDED));
+    assert_eq!(run.deadline(), Some(20 * SECOND));
+}
+
+#[test]
 fn a_kill_that_does_not_work_is_waited_for_only_shortly() {
     let mut run = in_phase(Phase::Stopping);
     assert_eq!(run.on(29 * SECOND, Event::TimeOver), [Action::Kill]);
@@ -116,6 +131,7 @@ fn the_first_stop_signal_while_quitting_does_not_cut_the_proxys_end_short() {
     let mut run = Lifecycle::new(rules());
     let _ = run.on(SECOND, Event::Ended(ENDED));
     assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), []);
+    assert_eq!(run.deadline(), Some(29 * SECOND));
     assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Exit(ENDED)]);
 }
 
@@ -150,6 +166,24 @@ fn what_is_mapped_arrives_as_something_else_or_not_at_all() {
     assert_eq!(run.on(SECOND, Event::Came(usr1)), []);
     assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Stop(Signal::QUIT)]);
     assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Forward(Signal::QUIT)]);
+}
+
+#[test]
+fn stop_is_judged_by_what_arrived() {
+    let map = SignalMap::of(&["TERM:0".parse().unwrap(), "WINCH:TERM".parse().unwrap()]).unwrap();
+    let (usr1, winch) = ("USR1".parse().unwrap(), "WINCH".parse().unwrap());
+    let stops = StopSignals::adding(vec![usr1]);
+    let new = || Lifecycle::new(Rules { map: map.clone(), stops: stops.clone(), ..rules() });
+    let mut run = new();
+    assert_eq!(run.on(SECOND, Event::Came(winch)), [Action::Forward(Signal::TERM)]);
+    assert_eq!(run.phase(), Phase::Running);
+    assert_eq!(run.on(SECOND, Event::Came(usr1)), [Action::Drain]);
+    assert_eq!(run.on(SECOND, Event::Drained), [Action::Stop(usr1)]);
+    // What is mapped to nothing still drains, and stops nobody.
+    let mut run = new();
+    assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Drain]);
+    assert_eq!(run.on(SECOND, Event::Drained), []);
+    assert_eq!(run.phase(), Phase::Stopping);
 }
 
 #[test]
