@@ -17,7 +17,7 @@ fn the_test_that_it_shows_is_one_of_ours() {
 #[test]
 fn the_files_that_the_pages_name_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in [PAGE] {
+    for name in [PAGE, "ARCHITECTURE.md", "docs/decisions.md"] {
         let page = page::read(name);
         let folders = ["src/", "tests/", "docs/", "images/", "deploy/", "benches/", "examples/"];
         for file in page::code(&page.replace("```", "")) {
@@ -39,4 +39,10 @@ fn the_steps_that_it_names_are_steps() {
             assert!(steps.contains(&format!("\n#: {step} · ")), "{PAGE}: no step {step}");
         }
     }
+}
+
+#[test]
+fn architecture_stays_a_map() {
+    let words = page::read("ARCHITECTURE.md").split_whitespace().count();
+    assert!(words <= 1_500, "ARCHITECTURE.md has {words} words; reasons go to docs/decisions.md");
 }
