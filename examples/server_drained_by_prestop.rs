@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("kubelet: preStop");
     let mut hook = Command::new(&meshim)
-        .args(["drain", "--admin-url", &sidecar.url(), "--drain-min=300ms"])
+        .args(["drain", "--admin-url", &sidecar.url(), "--drain-min=300ms", "--drain-max=5s"])
         .spawn()?;
     sidecar.wait_for_requests("/drain_listeners", 1);
     println!("sidecar: asked to drain, two requests are in flight");

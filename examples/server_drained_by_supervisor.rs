@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sidecar = ready_sidecar();
     set_in_flight(&sidecar, 2);
     let mut command = Command::new(meshim()?);
-    command.args(["--admin-url", &sidecar.url(), "--drain", "--drain-min=300ms"]);
+    command.args(["--admin-url", &sidecar.url(), "--drain", "--drain-min=300ms", "--drain-max=5s"]);
     let (mut server, mut stdout) = start(command.args(["--", "sh", "-c", SERVER]))?;
     wait_for(&mut stdout, "serving");
 

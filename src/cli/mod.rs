@@ -49,8 +49,8 @@ pub enum Sub {
     /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
     #[command(override_usage = "meshim wait [OPTIONS]")]
     Wait(WaitOnlyArgs),
-    /// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time,
-    /// 1 when it cannot
+    /// Drain inbound traffic with any mesh and with none, then return (preStop hook): exit 0,
+    /// whatever came of it
     #[command(override_usage = "meshim drain [OPTIONS]")]
     Drain(DrainArgs),
     /// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
@@ -111,8 +111,8 @@ pub struct WaitOnlyArgs {
     pub report: ReportArgs,
 }
 
-/// Drain the proxy's inbound side, then return (preStop hook): exit 0 when idle or out of time, 1
-/// when it cannot
+/// Drain inbound traffic with any mesh and with none, then return (preStop hook): exit 0, whatever
+/// came of it
 #[derive(Args, Debug)]
 pub struct DrainArgs {
     /// Which proxy.

@@ -24,6 +24,7 @@ pub const VARIABLES: &[&str] = &[
     "DRAIN",
     "DRAIN_MAX",
     "DRAIN_MIN",
+    "DRAIN_QUIET",
     "GRACE",
     "LISTEN",
     "LOG",
@@ -106,8 +107,8 @@ pub struct SuperviseArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     pub supervise: Option<OsString>,
-    /// On a stop signal, drain the proxy's inbound side before stopping the application
-    /// [default: off]
+    /// On a stop signal, drain inbound traffic before stopping the application, with any mesh and
+    /// with none [default: off]
     #[arg(long, help_heading = STOPPING, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true")]
     pub drain: Option<OsString>,
@@ -150,6 +151,10 @@ pub struct DrainTimesArgs {
     /// While draining, keep serving at most this long [default: 15s]
     #[arg(long, value_name = "D")]
     pub drain_max: Option<OsString>,
+    /// A connection on which nothing moved for this long, and which owes no answer, is idle
+    /// [default: 2s]
+    #[arg(long, value_name = "D")]
+    pub drain_quiet: Option<OsString>,
 }
 
 /// Whom to ask to end.

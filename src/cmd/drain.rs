@@ -1,186 +1,250 @@
-//! Draining: turn the proxy's clients away, watch what is in flight. `meshim drain` is the preStop
-//! hook; the supervisor does the same between the stop signal and the application.
+//! Draining: turn the proxy's clients away where it takes that, keep serving, and watch what is in
+//! flight. `meshim drain` is the preStop hook; the supervisor does the same between the stop signal
+//! and the application.
 
 use std::time::Duration;
 
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use super::pod;
+use super::pod::{self, Pod};
 use super::runtime::block_on;
 use crate::config::Drain as Settings;
 use crate::core::duration::Spoken;
-use crate::core::envoy::activity::Activity;
 use crate::core::envoy::clusters::Clusters;
-use crate::core::envoy::server_info::ServerInfo;
+use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
 use crate::core::envoy::state::State;
 use crate::core::envoy::stats::StatsPage;
 use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
+use crate::core::findings::listen::sockets::{Served, served};
+use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
-use crate::core::stopping::drain::{self, Drain, Next, Plan, Reason, Seen, Source, Times};
+use crate::core::stopping::drain::{self, Counted, Counters, Drain, Next, Reason};
+use crate::core::stopping::drained;
+use crate::core::stopping::idle::{Rule, Sample};
+use crate::core::stopping::linkerd_metrics::LinkerdMetrics;
+use crate::core::stopping::plan::{self, Plan, Times};
 use crate::io::admin::Admin;
 use crate::io::signals::StopSignals;
-use crate::io::sockets::{listening, proc_net};
+use crate::io::sockets::connections::Connections;
 
-/// One request to the admin API.
+/// One look at the proxy.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `meshim drain`: 0 when idle after the shortest time, or after the longest; 1 when there is
-/// nothing to drain with.
+/// `meshim drain`: 0, whatever came of it, so that the kubelet has no failed hook to tell of.
 ///
 /// # Errors
-/// No proxy, or none that can be drained; a stop signal.
+/// The kernel refuses what every job needs.
 pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     block_on(async {
         let proxy = pod::proxy_now(settings.proxy.as_ref());
-        let no = |sentence: String| Failure::new(Exit::No, sentence);
-        let proxy = proxy.ok_or_else(|| {
-            no("no mesh's proxy listens in this pod, so there is nothing to drain; name it with \
-                --mesh or --admin-url"
-                .to_owned())
-        })?;
-        let admin = proxy.admin.clone().ok_or_else(|| {
-            no(format!(
-                "the {} proxy has no Envoy admin API to drain through; set --admin-url if it has \
-                 one",
-                proxy.mesh
-            ))
-        })?;
-        let draining = until_idle(proxy, settings.times, None, Instant::now());
         select! {
             biased;
-            signal = stop.next() => Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while draining"))),
-            end = draining => match end {
-                Ok(()) => Ok(Exit::Yes),
-                Err(why) => Err(no(format!("{admin} cannot be told to drain: {why}"))),
-            },
+            // No failure: the termination message is the application's.
+            signal = stop.next() => {
+                tracing::warn!("ended by {signal} while draining");
+                Ok(Exit::Signal(signal))
+            }
+            () = until_idle(proxy, settings.times, None, Instant::now()) => Ok(Exit::Yes),
         }
     })
 }
 
-/// Drains, counting from `began`, the stop signal. `facts` are read where they are not known yet.
-///
-/// Comes back when it is over, also with an error: why the proxy could not be told to turn its
-/// clients away.
+/// Drains, counting from `began`, the stop signal, and comes back when it is over. `facts` are read
+/// where they are not known yet.
 pub(super) async fn until_idle(
-    proxy: Proxy,
+    proxy: Option<Proxy>,
     times: Times,
     facts: Option<ServerInfo>,
     began: Instant,
-) -> Result<(), String> {
-    let admin = proxy.admin.clone().ok_or("it has no admin API")?;
-    let mut client = Admin::new(&admin);
-    let refusal = match begin(&mut client, began + times.max).await {
-        Ok(()) => None,
-        Err(Unread::Gone) => {
-            tracing::info!("there is no proxy left to drain: nobody listens at {admin}");
-            return Ok(());
-        }
-        Err(unread) => {
-            tracing::warn!(
-                "{admin} cannot be told to drain: {unread}; new requests may still come"
-            );
-            Some(unread.to_string())
-        }
-    };
-    let facts = match facts {
-        None if refusal.is_none() => pod::read_server_info(&admin).await,
-        facts => facts,
-    };
+) {
+    let mut looks = Looks::new(proxy.as_ref(), times, began);
+    let facts = looks.turn_clients_away(facts).await;
     let plan = Plan::new(times, facts.as_ref());
-    let (min, max) = plan.times();
-    tracing::info!(min = %Spoken(min), max = %Spoken(max), "draining");
-    let reason = watch(&proxy, &mut client, plan, began).await;
+    let (min, max, quiet) = (Spoken(plan.min), Spoken(plan.max), Spoken(plan.quiet));
+    tracing::info!(%min, %max, %quiet, ports = %looks.served(), "draining");
+    let reason = looks.watch(plan, began).await;
     let after = Spoken(began.elapsed());
+    let sentence = drained::sentence(&reason, plan.quiet);
     match reason {
-        Reason::Idle(Source::Stats | Source::Clusters) => {
-            tracing::info!(%after, "drained: no request is in flight");
+        Reason::Idle(_) => tracing::info!(%after, "{sentence}"),
+        Reason::OutOfTime(left) => {
+            let drain::Left { requests, connections, at_work } = left;
+            tracing::warn!(%after, requests, connections, at_work, "{sentence}");
         }
-        Reason::Idle(Source::Sockets) => {
-            tracing::info!(%after, "drained: no connection is open (the proxy does not show its \
-                                    requests)");
-        }
-        Reason::ProxyGone => tracing::info!(%after, "drained: the proxy is gone"),
-        Reason::OutOfTime(Some(left)) => tracing::warn!(%after, left, "draining is out of time"),
-        Reason::OutOfTime(None) => {
-            tracing::info!(%after, "draining is over; what is in flight could not be seen");
-        }
-    }
-    refusal.map_or(Ok(()), Err)
-}
-
-/// Tells the proxy to drain, unless it does already.
-async fn begin(admin: &mut Admin, over: Instant) -> Result<(), Unread> {
-    match admin.state(over).await {
-        Ok(State::Draining) => {
-            tracing::debug!("the proxy is draining already");
-            Ok(())
-        }
-        Err(Unread::Gone) => Err(Unread::Gone),
-        _ => admin.drain_listeners(over).await,
     }
 }
 
-async fn watch(proxy: &Proxy, admin: &mut Admin, plan: Plan, began: Instant) -> Reason {
-    let mut drain = Drain::new(plan);
-    loop {
-        match drain.next(began.elapsed()) {
-            Next::Over(reason) => return reason,
-            Next::Rest(until) => sleep_until(began + until).await,
-            Next::Look(source) => {
-                let before = began.elapsed();
-                let seen = look(proxy, admin, source).await;
-                let now = began.elapsed();
-                tracing::debug!(?source, ?seen, "looked");
-                drain.on(now, now.saturating_sub(before), seen);
+/// Where one drain looks.
+struct Looks {
+    /// The proxy's counters, and whether it can be told to drain there.
+    proxy: Option<(Admin, Counters)>,
+    connections: Connections,
+    /// The application's ports at the stop signal; `None` where the kernel tells nobody's.
+    served: Option<Served>,
+    rule: Rule,
+    /// No look takes longer than this.
+    over: Instant,
+}
+
+impl Looks {
+    fn new(proxy: Option<&Proxy>, times: Times, began: Instant) -> Self {
+        let counters = proxy.and_then(drain::counters_of);
+        Self {
+            proxy: counters.map(|(endpoint, counters)| (Admin::new(&endpoint), counters)),
+            connections: Connections::open(),
+            served: application_ports(proxy),
+            rule: Rule { quiet: times.quiet },
+            over: began + times.max,
+        }
+    }
+
+    /// Tells the proxy to drain, unless it does already, and reads what it says about itself. A
+    /// proxy that does not listen any more is none of the failures.
+    async fn turn_clients_away(&mut self, facts: Option<ServerInfo>) -> Option<ServerInfo> {
+        let Some((admin, Counters::Stats)) = &mut self.proxy else { return facts };
+        let told = match admin.state(self.over).await {
+            Ok(State::Draining) => Ok(()),
+            Err(Unread::Gone) => Err(Unread::Gone),
+            _ => admin.drain_listeners(self.over).await,
+        };
+        match told {
+            Ok(()) => {}
+            Err(Unread::Gone) => tracing::info!(
+                "there is no proxy left that could turn clients \
+                                                 away; serving on"
+            ),
+            Err(unread) => tracing::warn!(
+                "the proxy cannot be told to turn its clients away: {unread}; new requests may \
+                 still come"
+            ),
+        }
+        match facts {
+            None => admin.read::<ServerInfoPage>(self.over).await.ok(),
+            facts => facts,
+        }
+    }
+
+    /// The application's ports, for the log.
+    fn served(&self) -> String {
+        let ports = self.served.iter().flat_map(|served| &served.ports);
+        let ports: Vec<String> = ports.map(u16::to_string).collect();
+        if ports.is_empty() { "none".to_owned() } else { ports.join(",") }
+    }
+
+    async fn watch(&mut self, plan: Plan, began: Instant) -> Reason {
+        let mut drain = Drain::new(plan, self.proxy.as_ref().map(|(_, counters)| *counters));
+        let mut changes = Changes::default();
+        loop {
+            let before = began.elapsed();
+            let took = |now: Duration| now.saturating_sub(before);
+            match drain.next(before) {
+                Next::Over(reason) => return reason,
+                Next::Rest(until) => sleep_until(began + until).await,
+                Next::LookAtConnections => {
+                    let seen = self.sample();
+                    changes.tell_connections(seen);
+                    let now = began.elapsed();
+                    drain.on_connections(now, took(now), seen);
+                }
+                Next::LookAt(counters) => {
+                    let seen = self.count(counters).await;
+                    changes.tell_counted(counters, seen);
+                    let now = began.elapsed();
+                    drain.on_counters(now, took(now), seen);
+                }
             }
         }
     }
-}
 
-async fn look(proxy: &Proxy, admin: &mut Admin, source: Source) -> Seen {
-    let until = Instant::now() + TIMEOUT;
-    let read = match source {
-        Source::Stats => {
-            let read = admin.read::<StatsPage>(until).await;
-            read.map(|stats| (stats.activity, stats.draining))
-        }
-        Source::Clusters => admin.read::<Clusters>(until).await.map(|activity| (activity, false)),
-        Source::Sockets => return connections(proxy),
-    };
-    match read {
-        Ok((Some(activity), draining)) => Seen::Busy { activity, draining },
-        Err(Unread::Gone) => Seen::Gone,
-        Ok((None, _)) | Err(_) => Seen::Unreadable,
+    /// `None` where the kernel says nothing.
+    fn sample(&mut self) -> Option<Sample> {
+        let (served, mut sample) = (self.served.as_ref()?, Sample::default());
+        let seen = self.connections.each(|connection| {
+            if served.ports.contains(&connection.local.port()) {
+                sample.add(self.rule, &connection);
+            }
+        });
+        seen.ok().map(|()| sample)
     }
-}
 
-/// Connections to whatever listens in this pod and is not the proxy.
-fn connections(proxy: &Proxy) -> Seen {
-    let profile = proxy.mesh.profile();
-    let counted = listening::listening().and_then(|listening| {
-        // The proxy's ports, wherever the user moved them: our own connection to its admin API is
-        // no request.
-        let given = proxy.admin.iter().chain(proxy.ready.iter().map(|ready| &ready.url));
-        let given: Vec<u16> = given.filter_map(|endpoint| endpoint.address.port()).collect();
-        let is_proxys = |port: u16, uid: u32| {
-            profile.owned_ports.contains(&port) || given.contains(&port) || profile.uid == Some(uid)
+    async fn count(&mut self, counters: Counters) -> Counted {
+        let Some((admin, _)) = &mut self.proxy else { return Counted::Unreadable };
+        let until = self.over.min(Instant::now() + TIMEOUT);
+        let read = match counters {
+            Counters::Stats => admin.read::<StatsPage>(until).await,
+            Counters::Clusters => admin.read::<Clusters>(until).await,
+            Counters::Metrics => admin.read::<LinkerdMetrics>(until).await.map(Some),
         };
-        let ports = listening.iter().map(|listener| (listener.address.port(), listener.uid));
-        let ports: Vec<u16> =
-            ports.filter(|(port, uid)| !is_proxys(*port, *uid)).map(|(port, _)| port).collect();
-        proc_net::connections_to(&ports)
-    });
-    match counted {
-        Ok(active) => Seen::Busy { activity: Activity { active, begun: None }, draining: false },
-        Err(_) => Seen::Unreadable,
+        match read {
+            Ok(Some(activity)) => Counted::Activity(activity),
+            Err(Unread::Gone) => Counted::Gone,
+            Ok(None) | Err(_) => Counted::Unreadable,
+        }
     }
+}
+
+/// What was said last, since only changes are worth a line; a source that fails is given up soon.
+#[derive(Default)]
+struct Changes {
+    connections: Option<(u64, u64)>,
+    counted: Option<(u64, u64)>,
+}
+
+impl Changes {
+    fn tell_connections(&mut self, seen: Option<Sample>) {
+        let seen = seen.map(|sample| (sample.open, sample.at_work));
+        if seen.is_none() || self.connections != seen {
+            let (open, at_work) = seen.unzip();
+            tracing::debug!(open, at_work, "the application's connections");
+        }
+        self.connections = seen;
+    }
+
+    fn tell_counted(&mut self, counters: Counters, seen: Counted) {
+        let seen = match seen {
+            Counted::Activity(activity) => Some((activity.requests, activity.connections)),
+            Counted::Unreadable | Counted::Gone => None,
+        };
+        if seen.is_none() || self.counted != seen {
+            let (requests, connections) = seen.unzip();
+            tracing::debug!(requests, connections, ?counters, "the proxy's counters");
+        }
+        self.counted = seen;
+    }
+}
+
+/// Looked at once, at the stop signal: an application closes its listening sockets when it stops,
+/// and goes on answering. `None`, and a word in the log, where sockets cannot be seen at all.
+fn application_ports(proxy: Option<&Proxy>) -> Option<Served> {
+    let pod = Pod::of_sockets(Some(proxy.map_or(Mesh::None, |proxy| proxy.mesh)));
+    if !pod.readable {
+        tracing::warn!(
+            "the application's connections cannot be watched: neither sock_diag nor /proc/net/tcp \
+             tells them; mount /proc"
+        );
+        return None;
+    }
+    let given = proxy.into_iter().flat_map(Proxy::ports).collect::<Vec<u16>>();
+    let facts = pod.facts(&[]);
+    let served = served(facts.sockets, facts.mesh, facts.proxy_uid, &given);
+    if !served.unsure.is_empty() {
+        tracing::info!(
+            ports = ?served.unsure,
+            "whose these ports are cannot be seen; each counts as the application's"
+        );
+    }
+    Some(served)
 }
 
 /// Says at the start what will not fit at the end.
-pub(super) fn warn_of_misfits(times: Times, facts: &ServerInfo) {
-    for misfit in drain::misfits(times, facts) {
-        tracing::warn!("{misfit}");
+pub(super) fn tell_misfits(times: Times, proxy: &Proxy, facts: Option<&ServerInfo>) {
+    for misfit in plan::misfits(times, proxy.mesh, facts) {
+        if misfit.is_certain {
+            tracing::warn!("{}", misfit.sentence);
+        } else {
+            tracing::info!("{}", misfit.sentence);
+        }
     }
 }

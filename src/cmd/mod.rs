@@ -84,8 +84,10 @@ fn print(text: &str) -> Result<Exit, Failure> {
 fn tell(report: &Report, failure: &Failure) -> Exit {
     tracing::error!("{}", failure.sentence);
     let sentence = one_line(&failure.sentence);
-    if let Err(error) = files::write_termination_log(&report.termination_log, &sentence) {
-        let path = report.termination_log.display();
+    if let Some(path) = &report.termination_log
+        && let Err(error) = files::write_termination_log(path, &sentence)
+    {
+        let path = path.display();
         tracing::warn!("the reason could not be written to the termination log {path}: {error}");
     }
     failure.exit

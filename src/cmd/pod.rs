@@ -28,7 +28,7 @@ use crate::io::sockets::{addresses, listening, owners};
 pub(super) struct Pod {
     pub(super) mesh: Mesh,
     /// Could the pod's sockets be read at all?
-    readable: bool,
+    pub(super) readable: bool,
     /// Does the node's ztunnel carry this pod's traffic?
     pub(super) ambient: bool,
     pub(super) istio_version: Option<String>,

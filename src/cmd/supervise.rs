@@ -93,16 +93,10 @@ struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     fn new(start: Start<'a>, application: Application, terminal: Option<Terminal>) -> Self {
         let Start { settings, rules, proxy, background, .. } = start;
-        let mut lifecycle = Lifecycle::new(rules);
+        let lifecycle = Lifecycle::new(rules);
         let admin = proxy.as_ref().and_then(|proxy| proxy.admin.clone());
-        if admin.is_none() {
-            lifecycle.cannot_drain();
-            if let (Some(_), Some(proxy)) = (settings.drain, &proxy) {
-                tracing::warn!(
-                    "--drain has no effect: the {} proxy has no Envoy admin API to drain through",
-                    proxy.mesh
-                );
-            }
+        if let (None, Some(times), Some(proxy)) = (&admin, settings.drain, &proxy) {
+            drain::tell_misfits(times, proxy, None);
         }
         let mut work: Option<Work> = None;
         if let (Some(admin), true) = (admin, settings.needs_facts()) {
@@ -196,8 +190,8 @@ impl<'a> Supervisor<'a> {
             Done::Drained => vec![Event::Drained],
             Done::Asked => vec![Event::Asked],
             Done::Read(facts) => {
-                if let (Some(times), Some(facts)) = (self.settings.drain, &facts) {
-                    drain::warn_of_misfits(times, facts);
+                if let (Some(times), Some(proxy)) = (self.settings.drain, &self.proxy) {
+                    drain::tell_misfits(times, proxy, facts.as_ref());
                 }
                 self.facts = facts;
                 Vec::new()
@@ -235,12 +229,10 @@ impl<'a> Supervisor<'a> {
     }
 
     fn drain(&mut self) -> Option<Work> {
-        let (proxy, times, facts) = (self.proxy.clone()?, self.settings.drain?, self.facts.clone());
+        let (proxy, times, facts) = (self.proxy.clone(), self.settings.drain?, self.facts.clone());
         let began = Instant::now();
         Some(Box::pin(async move {
-            // Where the proxy could not be told, that has been said, and the application has served
-            // on all the same.
-            let _ = drain::until_idle(proxy, times, facts, began).await;
+            drain::until_idle(proxy, times, facts, began).await;
             Done::Drained
         }))
     }

@@ -103,14 +103,16 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
             (reader.report(&args.report), reader.wait(&args.wait).map(Job::Wait))
         }
         Some(Sub::Drain(args)) => {
-            (reader.report(&args.report), reader.drain(&args).map(Job::Drain))
+            let report = reader.report(&args.report).beside_the_application();
+            (report, reader.drain(&args).map(Job::Drain))
         }
         Some(Sub::Quit(args)) => (reader.report(&args.report), reader.quit(&args).map(Job::Quit)),
         Some(Sub::Check(args)) => {
             (reader.report(&args.report), reader.check(&args).map(Job::Check))
         }
         Some(Sub::Probe(args)) => {
-            (reader.report(&args.report), reader.probe(&args).map(Job::Probe))
+            let report = reader.report(&args.report).beside_the_application();
+            (report, reader.probe(&args).map(Job::Probe))
         }
         Some(Sub::Install(args)) => {
             (reader.report(&args.report), Ok(Job::Install(Install::of(&args))))

@@ -16,8 +16,17 @@ pub struct Report {
     pub level: Level,
     /// How.
     pub form: Form,
-    /// Where the kubelet looks for the reason of a failure.
-    pub termination_log: PathBuf,
+    /// Where the kubelet looks for the reason of a failure; `None` where the message is another
+    /// program's, beside which this one runs.
+    pub termination_log: Option<PathBuf>,
+}
+
+impl Report {
+    /// The same for a hook or a probe, which runs beside the application.
+    #[must_use]
+    pub(super) fn beside_the_application(self) -> Self {
+        Self { termination_log: None, ..self }
+    }
 }
 
 /// How much is said.
@@ -47,7 +56,7 @@ impl Default for Report {
         Self {
             level: Level::Info,
             form: Form::Text,
-            termination_log: PathBuf::from(TERMINATION_LOG),
+            termination_log: Some(PathBuf::from(TERMINATION_LOG)),
         }
     }
 }
@@ -67,11 +76,11 @@ impl Reader<'_> {
         Report {
             level: level.unwrap_or(Level::Info),
             form: form.unwrap_or(Form::Text),
-            termination_log: self.path(
+            termination_log: Some(self.path(
                 "termination_log",
                 args.termination_log.as_ref(),
                 TERMINATION_LOG,
-            ),
+            )),
         }
     }
 

@@ -66,7 +66,7 @@ impl Reader<'_> {
         ];
         let check = self.choice("check", args.check.as_ref(), Enforcement::Enforce, &modes);
         let listen = self.listen(&args.listen);
-        let supervise = self.supervise(&args.supervise, given.as_ref(), remote);
+        let supervise = self.supervise(&args.supervise, remote);
         let stops = self.list("stop_signal", &args.stop_signal, stop_signal);
         let run = Run {
             stops: StopSignals::adding(stops?),

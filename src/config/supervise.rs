@@ -5,17 +5,13 @@ use std::time::Duration;
 use super::proxy::Remote;
 use super::reader::{Reader, Wrong};
 use crate::cli::SuperviseArgs;
-use crate::core::duration::{self, Spoken};
+use crate::core::duration;
 use crate::core::endpoint::Endpoint;
-use crate::core::proxy::Given;
 use crate::core::signal::{Signal, UnknownSignal};
-use crate::core::stopping::drain::Times;
 use crate::core::stopping::lifecycle::{QuitWhen, Rules};
+use crate::core::stopping::plan::Times;
 use crate::core::stopping::signal_map::{Mapping, SignalMap};
 use crate::core::stopping::stop_signals::StopSignals;
-
-/// What draining is planned with where `--grace` is not given: below a pod's usual 30 s.
-const GRACE: Duration = Duration::from_secs(28);
 
 /// Settings of a supervised run.
 #[derive(Debug)]
@@ -64,13 +60,12 @@ impl Reader<'_> {
     pub(super) fn supervise(
         &mut self,
         args: &SuperviseArgs,
-        given: Result<&Given, &Wrong>,
         remote: Remote,
     ) -> Result<Option<Supervise>, Wrong> {
         let supervise = self.flag("supervise", args.supervise.as_ref());
         let drain = self.flag("drain", args.drain.as_ref());
         let grace = self.optional("grace", args.grace.as_ref(), duration::parse);
-        let times = self.times(&args.times, grace.unwrap_or_default().unwrap_or(GRACE));
+        let times = self.times(&args.times, grace.unwrap_or_default());
         let choices = [
             ("never", QuitWhen::Never),
             ("always", QuitWhen::Always),
@@ -102,7 +97,6 @@ impl Reader<'_> {
             parent_death: parent_death?,
         };
         self.no_effect_alone(&settings, supervised);
-        self.contradictions(&settings, given.ok());
         times?;
         Ok(supervised.then_some(settings))
     }
@@ -126,27 +120,6 @@ impl Reader<'_> {
                 id,
                 "has no effect on an application that meshim becomes; add --supervise",
             );
-        }
-    }
-
-    fn contradictions(&mut self, settings: &Supervise, given: Option<&Given>) {
-        let mesh = given.and_then(|given| given.mesh);
-        let Some(times) = settings.drain else { return };
-        let without_admin = mesh.filter(|mesh| mesh.admin().is_none());
-        if let Some(mesh) = without_admin.filter(|_| given.is_some_and(|it| it.admin.is_none())) {
-            let problem = format!(
-                "contradicts --mesh {mesh}, which has no Envoy admin API to drain through; drop \
-                 one of them"
-            );
-            self.problem("drain", problem);
-        }
-        if let Some(grace) = settings.grace.filter(|grace| times.max >= *grace) {
-            let (max, grace) = (Spoken(times.max), Spoken(grace));
-            let problem = format!(
-                "{max} is not below --grace {grace}, so the application would be killed while it \
-                 drains"
-            );
-            self.problem("drain_max", problem);
         }
     }
 }
@@ -194,7 +167,7 @@ mod tests {
         let settings = supervised(&["--drain"]).unwrap();
         assert_eq!(
             settings.drain,
-            Some(Times { min: seconds(5), max: seconds(15), grace: seconds(28) })
+            Some(Times { min: seconds(5), max: seconds(15), quiet: seconds(2), grace: None })
         );
         assert_eq!((settings.grace, settings.quit), (None, QuitWhen::Never));
         assert!(!settings.signal_group);
@@ -240,11 +213,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused_with_the_remedy() {
-        let table: [(&[&str], &str); 14] = [
-            (&["--drain", "--drain-min=16s"], "--drain-min: 16s is above --drain-max 15s"),
-            (&["--drain", "--grace=15s"], "--drain-max: 15s is not below --grace 15s"),
-            (&["--drain", "--mesh=linkerd"], "--drain: contradicts --mesh linkerd"),
-            (&["--drain", "--mesh=none"], "--drain: contradicts --mesh none"),
+        let table: [(&[&str], &str); 10] = [
             (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
             (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
             (&["--quit=sometimes"], "--quit: `sometimes` is not one of never, always, on-success"),

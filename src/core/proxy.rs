@@ -78,6 +78,14 @@ impl Proxy {
         Self { mesh, admin, cheap, ready }
     }
 
+    /// The ports of its endpoints, wherever the user moved them: whoever connects to these talks to
+    /// the proxy itself.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        let endpoints = self.admin.iter().chain(self.ready.iter().map(|ready| &ready.url));
+        endpoints.filter_map(|endpoint| endpoint.address.port()).collect()
+    }
+
     /// What to POST to end it, in the order to try: the mesh's own endpoints, with Envoy's where
     /// its admin API is.
     #[must_use]

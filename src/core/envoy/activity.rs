@@ -5,8 +5,10 @@
 /// What goes on at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activity {
-    /// Requests in flight; connections where requests cannot be counted.
-    pub active: u64,
+    /// Requests in flight.
+    pub requests: u64,
+    /// Open connections on which no requests can be counted, as plain TCP's.
+    pub connections: u64,
     /// How many have begun since the proxy started, where that is counted: tells "idle" from
     /// "between two".
     pub begun: Option<u64>,

@@ -52,11 +52,12 @@ fn add(cluster: &Cluster, activity: &mut Option<Activity>) {
     if !cluster.name.starts_with("inbound|") {
         return;
     }
-    let so_far = activity.get_or_insert(Activity { active: 0, begun: Some(0) });
+    let so_far = activity.get_or_insert(Activity { requests: 0, connections: 0, begun: Some(0) });
     for stat in cluster.host_statuses.iter().flat_map(|host| &host.stats) {
         let value: u64 = stat.value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(0);
         match stat.name.as_str() {
-            "rq_active" => so_far.active = so_far.active.saturating_add(value),
+            // A plain TCP connection is counted here, too (envoy: `conn_pool_base.cc`).
+            "rq_active" => so_far.requests = so_far.requests.saturating_add(value),
             "rq_total" => so_far.begun = so_far.begun.map(|begun| begun.saturating_add(value)),
             _ => {}
         }
@@ -98,7 +99,7 @@ mod tests {
                 {"stats":[{"name":"rq_active","value":"1"},{"name":"rq_total","value":"5"}]},{"stats":null}]},
             {"name":"inbound|9090||","host_statuses":null}, null, {"name":null},
             {"name":"outbound|80||x","host_statuses":[{"stats":[{"name":"rq_active","value":"9"}]}]}]}"#;
-        let expected = Activity { active: 3, begun: Some(35) };
+        let expected = Activity { requests: 3, connections: 0, begun: Some(35) };
         assert_eq!(whole::<Clusters>(body), Ok(Some(expected)));
         let none = br#"{"cluster_statuses":[{"name":"outbound|80||x"}]}"#;
         assert_eq!(whole::<Clusters>(none), Ok(None));

@@ -1,6 +1,7 @@
 //! Envoy's `/stats`: how busy its inbound side is, as an [`Activity`].
 //!
-//! Owns which counters are inbound requests and which are not; must never ask anybody.
+//! Owns which counters are inbound requests and connections and which are not; must never ask
+//! anybody.
 
 use std::time::Duration;
 
@@ -8,34 +9,28 @@ use crate::core::envoy::activity::Activity;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::unread::Unread;
 
-/// Envoy's `server.state` while its health check fails (envoy: `server/utils.cc`).
-const DRAINING: u64 = 1;
-
 /// Connection managers that serve the proxy itself: the admin API, Istio's readiness (15021) and
 /// metrics (15090).
 const OWN_MANAGERS: [&str; 3] = ["admin", "agent", "stats"];
 
-/// Ports of listeners that are not inbound: the same two, and Istio's outbound one.
-const OTHER_LISTENERS: [&str; 3] = ["_15001", "_15021", "_15090"];
+/// The admin API's listener, and those between listeners of one Envoy.
+const OWN_LISTENERS: [&str; 2] = ["admin", "envoy_internal"];
 
-/// What the stats say; `activity` is `None` where the counters are hidden.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// Inbound requests.
-    pub activity: Option<Activity>,
-    /// The proxy fails its health checks, and so is on its way out by itself.
-    pub draining: bool,
-}
+/// Ports of Istio's listeners for readiness and metrics.
+const OWN_PORTS: [&str; 2] = ["_15021", "_15090"];
+
+/// The port of Istio's inbound listener.
+const ISTIO_INBOUND: &str = "_15006";
 
 /// Reads the text form of `/stats`: `http.ingress.downstream_rq_active: 3`, one a line.
 ///
-/// Istio hides all but `server.state` unless told otherwise (`pkg/bootstrap/config.go`,
+/// `None` where requests are hidden: Istio hides them unless told otherwise, and with
+/// `EXIT_ON_ZERO_ACTIVE_CONNECTIONS` shows connections alone (`pkg/bootstrap/config.go`,
 /// `stats_matcher`).
 #[derive(Debug, Default)]
 pub struct StatsPage {
     /// The line that is not complete yet.
     line: Vec<u8>,
-    draining: bool,
     counters: Vec<(String, u64)>,
 }
 
@@ -43,10 +38,9 @@ pub struct StatsPage {
 const MOST_LINE: usize = 1024;
 
 impl Page for StatsPage {
-    type Content = Stats;
+    type Content = Option<Activity>;
     /// `filter` is a regular expression.
-    const QUERY: &'static str =
-        "/stats?filter=%5Eserver%5C.state%24%7C%5C.downstream_(rq%7Ccx)_(active%7Ctotal)%24";
+    const QUERY: &'static str = "/stats?filter=%5C.downstream_(rq%7Ccx)_(active%7Ctotal)%24";
     const MOST_BYTES: usize = 4 * 1024 * 1024;
     const WITHIN: Duration = Duration::from_secs(1);
 
@@ -65,16 +59,14 @@ impl Page for StatsPage {
         Ok(())
     }
 
-    fn end(mut self) -> Result<Stats, Unread> {
+    fn end(mut self) -> Result<Option<Activity>, Unread> {
         self.end_line();
         let counters = self.counters.iter().filter_map(|(name, value)| {
             let (owner, counter) = name.rsplit_once(".downstream_")?;
             Some((owner.trim_end_matches(';'), counter, *value))
         });
         let counters: Vec<Counter<'_>> = counters.collect();
-        let (requests, connections) =
-            (Counters::requests(&counters), Counters::connections(&counters));
-        Ok(Stats { activity: requests.or(connections), draining: self.draining })
+        Ok(activity(&counters))
     }
 }
 
@@ -86,7 +78,6 @@ impl StatsPage {
             Some((name.to_owned(), value))
         });
         match read {
-            Some((name, value)) if name == "server.state" => self.draining = value == DRAINING,
             Some((name, value)) if is_counted(&name) => self.counters.push((name, value)),
             _ => {}
         }
@@ -103,54 +94,64 @@ fn is_counted(name: &str) -> bool {
 /// What stands before `.downstream_`, what behind it, and the value.
 type Counter<'a> = (&'a str, &'a str, u64);
 
-struct Counters;
-
-impl Counters {
-    /// Of the HTTP connection managers: the inbound ones where they are named so, as Istio does,
-    /// else all but the proxy's own and those named outbound.
-    fn requests(counters: &[Counter<'_>]) -> Option<Activity> {
-        let managers = counters.iter().filter_map(|(owner, counter, value)| {
-            let name = owner.strip_prefix("http.")?;
-            (!OWN_MANAGERS.contains(&name) && !name.starts_with("outbound"))
-                .then_some((name, *counter, *value))
-        });
-        let managers: Vec<Counter<'_>> = managers.collect();
-        let named = managers.iter().any(|(name, ..)| name.starts_with("inbound"));
-        let inbound = managers.iter().filter(|(name, ..)| !named || name.starts_with("inbound"));
-        sum(inbound, "rq_active", "rq_total")
-    }
-
-    /// Of the listeners, where there is no HTTP to be seen: Istio's with
-    /// `EXIT_ON_ZERO_ACTIVE_CONNECTIONS`.
-    fn connections(counters: &[Counter<'_>]) -> Option<Activity> {
-        let listeners = counters.iter().filter(|(owner, ..)| {
-            let name = owner.strip_prefix("listener.");
-            name.is_some_and(|name| {
-                let other = OTHER_LISTENERS.iter().any(|port| name.ends_with(port));
-                !other
-                    && !name.starts_with("admin")
-                    && !name.starts_with("envoy_internal")
-                    && !name.contains(".worker_")
-            })
-        });
-        sum(listeners, "cx_active", "cx_total")
+/// Requests of the HTTP connection managers, and those connections of the listeners that no such
+/// manager has.
+fn activity(counters: &[Counter<'_>]) -> Option<Activity> {
+    let (managers, listeners) = (managers(counters), listeners(counters));
+    // Istio names the inbound ones so; else a listener without a name may have an outbound one.
+    let named = managers.iter().any(|(name, ..)| name.starts_with("inbound"));
+    let is_inbound =
+        |name: &str| if named { name.starts_with("inbound") } else { !is_outbound(name) };
+    let requests = |wanted| sum(&managers, wanted, is_inbound);
+    let with_http = sum(&managers, "cx_active", |name| !named || is_inbound(name));
+    let all = sum(&listeners, "cx_active", |_| true);
+    let connections = all.unwrap_or(0).saturating_sub(with_http.unwrap_or(0));
+    match (requests("rq_active"), with_http, all) {
+        (Some(active), ..) => {
+            Some(Activity { requests: active, connections, begun: requests("rq_total") })
+        }
+        // No HTTP at all, not a hidden one.
+        (None, None, Some(_)) => {
+            let begun = sum(&listeners, "cx_total", |_| true);
+            Some(Activity { requests: 0, connections, begun })
+        }
+        (None, Some(_), _) | (None, None, None) => None,
     }
 }
 
-fn sum<'a>(
-    counters: impl Iterator<Item = &'a Counter<'a>>,
-    active: &str,
-    begun: &str,
-) -> Option<Activity> {
-    let (mut in_flight, mut so_far) = (None, None);
-    for (_, counter, value) in counters {
-        if *counter == active {
-            *in_flight.get_or_insert(0) += value;
-        } else if *counter == begun {
-            *so_far.get_or_insert(0) += value;
-        }
-    }
-    Some(Activity { active: in_flight?, begun: so_far })
+/// All but the proxy's own.
+fn managers<'a>(counters: &[Counter<'a>]) -> Vec<Counter<'a>> {
+    let managers = counters.iter().filter_map(|(owner, counter, value)| {
+        let name = owner.strip_prefix("http.")?;
+        (!OWN_MANAGERS.contains(&name)).then_some((name, *counter, *value))
+    });
+    managers.collect()
+}
+
+/// Istio's inbound listener alone where there is one, whose outbound ones have the addresses of
+/// other Services; else all but the proxy's own and those named outbound.
+fn listeners<'a>(counters: &[Counter<'a>]) -> Vec<Counter<'a>> {
+    let listeners = counters.iter().filter_map(|(owner, counter, value)| {
+        let name = owner.strip_prefix("listener.")?;
+        let is_own = OWN_LISTENERS.iter().any(|own| name.starts_with(own))
+            || OWN_PORTS.iter().any(|port| name.ends_with(port));
+        (!is_own && !is_outbound(name)).then_some((name, *counter, *value))
+    });
+    let listeners: Vec<Counter<'_>> = listeners.collect();
+    let is_istios = |name: &str| name.ends_with(ISTIO_INBOUND);
+    let is_istio = listeners.iter().any(|(name, ..)| is_istios(name));
+    listeners.into_iter().filter(|(name, ..)| !is_istio || is_istios(name)).collect()
+}
+
+/// A plain Envoy does not say which of its listeners lead out of the pod: a `stat_prefix` does.
+fn is_outbound(name: &str) -> bool {
+    ["outbound", "egress"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// `None` where there is no such counter, or where it is hidden.
+fn sum(counters: &[Counter<'_>], wanted: &str, keep: impl Fn(&str) -> bool) -> Option<u64> {
+    let kept = counters.iter().filter(|(name, counter, _)| *counter == wanted && keep(name));
+    kept.fold(None, |sum, (.., value)| Some(sum.unwrap_or(0_u64).saturating_add(*value)))
 }
 
 #[cfg(test)]
@@ -158,42 +159,62 @@ mod tests {
     use super::*;
     use crate::core::envoy::page::whole;
 
-    fn stats(lines: &[&str]) -> Stats {
+    fn stats(lines: &[&str]) -> Option<Activity> {
         whole::<StatsPage>(lines.join("\n").as_bytes()).unwrap()
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what it is compared with is an Option")]
-    fn activity(active: u64, begun: u64) -> Option<Activity> {
-        Some(Activity { active, begun: Some(begun) })
+    fn activity(requests: u64, connections: u64, begun: u64) -> Option<Activity> {
+        Some(Activity { requests, connections, begun: Some(begun) })
     }
 
     #[test]
     fn a_plain_envoys_requests_are_counted_without_its_own() {
         let seen = stats(&[
+            "http.admin.downstream_cx_active: 1",
             "http.admin.downstream_rq_active: 1",
             "http.admin.downstream_rq_total: 99",
+            "http.egress_http.downstream_cx_active: 2",
+            "http.egress_http.downstream_rq_active: 5",
             "http.ingress.downstream_cx_active: 7",
             "http.ingress.downstream_rq_active: 3",
             "http.ingress.downstream_rq_total: 40",
             "http.other.downstream_rq_active: 1",
             "http.other.downstream_rq_total: 2",
             "listener.127.0.0.1_80.downstream_cx_active: 7",
-            "server.state: 0",
+            "listener.127.0.0.1_81.downstream_cx_active: 2",
         ]);
-        assert_eq!(seen, Stats { activity: activity(4, 42), draining: false });
+        assert_eq!(seen, activity(4, 0, 42));
+    }
+
+    #[test]
+    fn plain_tcp_beside_http_is_counted_by_its_connections() {
+        let seen = stats(&[
+            "http.ingress.downstream_cx_active: 7",
+            "http.ingress.downstream_rq_active: 0",
+            "http.ingress.downstream_rq_total: 40",
+            "listener.0.0.0.0_80.downstream_cx_active: 7",
+            "listener.0.0.0.0_5432.downstream_cx_active: 2",
+            "listener.egress_mysql.downstream_cx_active: 5",
+        ]);
+        assert_eq!(seen, activity(0, 2, 40));
     }
 
     #[test]
     fn istios_inbound_side_is_what_is_named_so() {
         let seen = stats(&[
+            "http.inbound_0.0.0.0_8080;.downstream_cx_active: 6",
             "http.inbound_0.0.0.0_8080;.downstream_rq_active: 2",
             "http.inbound_0.0.0.0_8080;.downstream_rq_total: 10",
             "http.outbound_0.0.0.0_80;.downstream_rq_active: 5",
             "http.passthrough.downstream_rq_active: 5",
             "http.agent.downstream_rq_active: 1",
             "http.stats.downstream_rq_active: 1",
+            "listener.0.0.0.0_15006.downstream_cx_active: 9",
+            "listener.0.0.0.0_15001.downstream_cx_active: 9",
+            "listener.10.96.0.7_3306.downstream_cx_active: 9",
         ]);
-        assert_eq!(seen.activity, activity(2, 10));
+        assert_eq!(seen, activity(2, 3, 10));
     }
 
     #[test]
@@ -209,14 +230,18 @@ mod tests {
             "listener.admin.main_thread.downstream_cx_active: 1",
             "listener.envoy_internal_main.downstream_cx_active: 1",
         ]);
-        assert_eq!(seen.activity, activity(4, 44));
+        assert_eq!(seen, activity(0, 4, 44));
     }
 
     #[test]
-    fn hidden_stats_say_nothing_but_the_state() {
-        assert_eq!(stats(&["server.state: 1"]), Stats { activity: None, draining: true });
+    fn hidden_stats_say_nothing() {
         for nonsense in ["", "x", "a: b", ": 1", "http.a.downstream_rq_active: -1", "\u{0}"] {
-            assert_eq!(stats(&[nonsense]).activity, None, "{nonsense}");
+            assert_eq!(stats(&[nonsense]), None, "{nonsense}");
         }
+        let with_exit_on_zero = stats(&[
+            "http.inbound_0.0.0.0_8080;.downstream_cx_active: 6",
+            "listener.0.0.0.0_15006.downstream_cx_active: 9",
+        ]);
+        assert_eq!(with_exit_on_zero, None, "connections that idle are no requests");
     }
 }

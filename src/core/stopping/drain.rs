@@ -1,261 +1,304 @@
-//! Draining: how long it may take beside this proxy, where to look, and when it is over.
+//! Draining: where to look, how often, and when it is over.
 //!
-//! Owns the plan and the word "idle"; must never look or wait itself. Time is the time since the
-//! stop signal.
+//! Owns the word "idle", of which the proxy's counters and the kernel must both be convinced; must
+//! never look or wait itself. Time is the time since the stop signal.
 
 use std::time::Duration;
 
-use crate::core::duration::Spoken;
+use crate::core::endpoint::Endpoint;
 use crate::core::envoy::activity::Activity;
-use crate::core::envoy::server_info::{Lifetime, ServerInfo};
+use crate::core::mesh::Mesh;
+use crate::core::proxy::Proxy;
+use crate::core::stopping::idle::Sample;
+use crate::core::stopping::plan::Plan;
 
-/// What of a proxy's remaining life is left for the application's own stop.
-const SHARE_OF_STOP: u32 = 5;
+/// Between two requests is not idle: nothing began, and nothing was at work, for this long. It
+/// matters for clients that connect anew for each request, whose connections are gone between two
+/// looks.
+const BETWEEN: Duration = Duration::from_millis(500);
 
-/// Idle means that no request began for this long, where that can be seen: between two requests is
-/// not idle.
-const QUIET: Duration = Duration::from_millis(500);
+/// How often the kernel is asked, and a proxy that has to wait for the kernel's word anyway.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Until draining may end, one look in this time: only a proxy that goes away is to be noticed.
-const EARLY_PAUSE: Duration = Duration::from_millis(200);
+/// Where the kernel says idle, the end of the last request is to be seen at once.
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Afterwards the end of the last request is to be seen at once.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Linkerd's metrics take it 2 to 5 ms: they are read once in this time.
+const METRICS_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause; looking takes at most a fifth of the proxy's main thread, for the few seconds
-/// of a drain.
+/// The longest pause; looking takes at most a fifth of the proxy's main thread, or of ours, for the
+/// few seconds of a drain.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const SHARE_OF_PROXY: u32 = 5;
+const SHARE: u32 = 5;
 
 /// A source that has spoken and fails this often in a row is given up.
 const FAILURES: u32 = 3;
 
-/// What the user set.
+/// Where the proxy's own counters are, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// Keep serving at least this long.
-    pub min: Duration,
-    /// Keep serving at most this long.
-    pub max: Duration,
-    /// The whole budget, the application's own stop included.
-    pub grace: Duration,
-}
-
-/// What will be done, given how long the proxy lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    min: Duration,
-    max: Duration,
-}
-
-impl Plan {
-    /// As the user set it, cut to the life of the proxy that goes down by the same signal.
-    #[must_use]
-    pub fn new(times: Times, facts: Option<&ServerInfo>) -> Self {
-        let max = longest(facts).map_or(times.max, |longest| times.max.min(longest));
-        Self { min: times.min.min(max), max }
-    }
-
-    /// Keep serving at least and at most this long.
-    #[must_use]
-    pub const fn times(&self) -> (Duration, Duration) {
-        (self.min, self.max)
-    }
-}
-
-/// How long draining can take beside a proxy that is killed at a known time.
-fn longest(facts: Option<&ServerInfo>) -> Option<Duration> {
-    match facts.map(ServerInfo::lifetime)? {
-        Lifetime::Fixed(life) => Some(life.saturating_sub(life / SHARE_OF_STOP)),
-        Lifetime::Outlives | Lifetime::WhileBusy | Lifetime::Unknown => None,
-    }
-}
-
-/// What of the settings does not fit the proxy, each with its remedy; to be said at the start, not
-/// at the end.
-#[must_use]
-pub fn misfits(times: Times, facts: &ServerInfo) -> Vec<String> {
-    let mut misfits = Vec::new();
-    let plan = Plan::new(times, Some(facts));
-    if let (Lifetime::Fixed(life), true) = (facts.lifetime(), plan.max < times.max) {
-        let whole_seconds = times.grace.as_secs() + u64::from(times.grace.subsec_nanos() > 0);
-        misfits.push(format!(
-            "the Istio proxy is killed {} after SIGTERM, so --drain-max {} does not fit: draining \
-             is cut to {}; give the \
-             pod the annotation proxy.istio.io/config: '{{\"terminationDrainDuration\": \
-                                                            \"{whole_seconds}s\"}}'",
-            Spoken(life),
-            Spoken(times.max),
-            Spoken(plan.max),
-        ));
-    }
-    if let (true, Some(drain_time)) = (facts.drains_gradually, facts.drain_time)
-        && drain_time > plan.max
-    {
-        misfits.push(format!(
-            "this Envoy turns its clients away one by one over {}, so some are still there when \
-             draining ends after \
-             {} at the latest; start it with --drain-strategy immediate, or with --drain-time-s {}",
-            Spoken(drain_time),
-            Spoken(plan.max),
-            plan.min.as_secs().max(1),
-        ));
-    }
-    misfits
-}
-
-/// Where inbound activity can be seen, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Counters {
     /// Envoy's `/stats`.
     Stats,
     /// Envoy's `/clusters`.
     Clusters,
-    /// Connections to the application's ports, from the kernel.
-    Sockets,
+    /// Linkerd's `/metrics`.
+    Metrics,
 }
 
-impl Source {
+impl Counters {
     const fn next(self) -> Option<Self> {
         match self {
             Self::Stats => Some(Self::Clusters),
-            Self::Clusters => Some(Self::Sockets),
-            Self::Sockets => None,
+            Self::Clusters | Self::Metrics => None,
+        }
+    }
+
+    const fn pause(self) -> Duration {
+        match self {
+            Self::Stats | Self::Clusters => SHORT_PAUSE,
+            Self::Metrics => METRICS_PAUSE,
         }
     }
 }
 
-/// What one look saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// This much goes on. `draining`: the proxy has turned DRAINING, so it may be gone before the
-    /// plan is.
-    Busy {
-        /// What goes on.
-        activity: Activity,
-        /// The proxy fails its health checks.
-        draining: bool,
-    },
-    /// This source says nothing.
-    Unreadable,
-    /// Nobody listens there any more.
-    Gone,
+/// Where `proxy` counts what is in flight, where it does.
+#[must_use]
+pub fn counters_of(proxy: &Proxy) -> Option<(Endpoint, Counters)> {
+    let metrics = proxy.ready.first().filter(|_| proxy.mesh == Mesh::Linkerd);
+    match (&proxy.admin, metrics) {
+        (Some(admin), _) => Some((admin.clone(), Counters::Stats)),
+        (None, Some(ready)) => Some((ready.url.at("/"), Counters::Metrics)),
+        (None, None) => None,
+    }
 }
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Look there.
-    Look(Source),
+    /// Ask the kernel about the application's connections.
+    LookAtConnections,
+    /// Read these counters.
+    LookAt(Counters),
     /// Nothing until this moment.
     Rest(Duration),
     /// Stop the application, for this reason.
     Over(Reason),
 }
 
+/// What reading the proxy's counters came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// This much goes on.
+    Activity(Activity),
+    /// They say nothing.
+    Unreadable,
+    /// Nobody listens there any more.
+    Gone,
+}
+
 /// Why draining is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Nothing is in flight, as this source shows it.
-    Idle(Source),
-    /// The longest time is over with this much still going on, as far as known.
-    OutOfTime(Option<u64>),
-    /// There is no proxy left that could bring requests.
-    ProxyGone,
+    /// Nothing is in flight, as all of these see it.
+    Idle(Witnesses),
+    /// The longest time is over, with this much still going on.
+    OutOfTime(Left),
+}
+
+/// Who was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witnesses {
+    /// The proxy's counters; `None` where there are none, or where they say nothing.
+    pub counters: Option<Counters>,
+    /// The kernel, and what it saw; `None` where it says nothing.
+    pub kernel: Option<Sample>,
+    /// The proxy was there, and is not there any more.
+    pub proxy_is_gone: bool,
+}
+
+/// What still went on at the last looks, each `None` where it could not be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Requests, as the proxy counts them.
+    pub requests: Option<u64>,
+    /// Plain TCP connections through the proxy.
+    pub connections: Option<u64>,
+    /// Connections of the application at work, as the kernel sees it.
+    pub at_work: Option<u64>,
+}
+
+/// One source, asked again and again.
+#[derive(Clone, Copy, Debug)]
+struct Asked<T> {
+    due: Duration,
+    failures: u32,
+    /// The last answer, and when it came.
+    latest: Option<(Duration, T)>,
+}
+
+impl<T> Asked<T> {
+    const fn new(due: Duration) -> Self {
+        Self { due, failures: 0, latest: None }
+    }
+
+    fn learn(&mut self, now: Duration, seen: T, pause: Duration) {
+        (self.failures, self.latest, self.due) = (0, Some((now, seen)), now + pause);
+    }
+
+    /// Is it to be given up?
+    fn fails(&mut self, now: Duration) -> bool {
+        self.failures += 1;
+        self.due = now + SHORT_PAUSE;
+        self.latest.is_none() || self.failures >= FAILURES
+    }
 }
 
 /// One drain.
 #[derive(Debug)]
 pub struct Drain {
     plan: Plan,
-    source: Option<Source>,
-    failures: u32,
-    due: Duration,
-    latest: Option<Activity>,
-    /// Since when no request has begun.
+    counters: Option<(Counters, Asked<Activity>)>,
+    kernel: Option<Asked<Sample>>,
+    /// Since when nothing has begun and nothing has been at work, as far as seen.
     quiet_since: Duration,
-    gone: bool,
+    proxy_is_gone: bool,
 }
 
 impl Drain {
-    /// Begins at the stop signal.
+    /// Begins at the stop signal. `counters` are those of the proxy, where it has any; the kernel
+    /// is always asked.
     #[must_use]
-    pub const fn new(plan: Plan) -> Self {
+    pub fn new(plan: Plan, counters: Option<Counters>) -> Self {
+        // Only what is seen shortly before the shortest time is over can matter.
+        let first = plan.min.saturating_sub(BETWEEN);
         Self {
             plan,
-            source: Some(Source::Stats),
-            failures: 0,
-            due: Duration::ZERO,
-            latest: None,
+            counters: counters.map(|counters| (counters, Asked::new(first))),
+            kernel: Some(Asked::new(first)),
             quiet_since: Duration::ZERO,
-            gone: false,
+            proxy_is_gone: false,
         }
     }
 
     /// What to do at `now`.
     #[must_use]
     pub fn next(&self, now: Duration) -> Next {
-        if self.gone {
-            return Next::Over(Reason::ProxyGone);
-        }
-        if let (Some(source), true) = (self.source, now >= self.plan.min && self.is_idle(now)) {
-            return Next::Over(Reason::Idle(source));
+        if now >= self.plan.min
+            && let Some(witnesses) = self.idle(now)
+        {
+            return Next::Over(Reason::Idle(witnesses));
         }
         if now >= self.plan.max {
-            return Next::Over(Reason::OutOfTime(self.latest.map(|latest| latest.active)));
+            return Next::Over(Reason::OutOfTime(self.left()));
         }
-        match self.source {
-            Some(source) if now >= self.due => Next::Look(source),
-            Some(_) => Next::Rest(self.due.min(self.plan.max)),
-            None => Next::Rest(self.plan.max),
+        let kernel = self.kernel.map(|asked| asked.due);
+        let counters = self.counters.map(|(counters, asked)| (counters, asked.due));
+        match (kernel, counters) {
+            (Some(due), _) if due <= now => Next::LookAtConnections,
+            (_, Some((counters, due))) if due <= now => Next::LookAt(counters),
+            (kernel, counters) => {
+                let counters = counters.map(|(_, due)| due);
+                let due = kernel.into_iter().chain(counters).fold(self.plan.max, Duration::min);
+                Next::Rest(due)
+            }
         }
     }
 
-    /// Takes in what the look that [`Drain::next`] asked for saw at `now`, after it `took` so long.
-    pub fn on(&mut self, now: Duration, took: Duration, seen: Seen) {
-        let is_near = now + self.quiet() + EARLY_PAUSE >= self.plan.min;
-        let pause = if is_near { PAUSE } else { EARLY_PAUSE };
-        self.due = now + pause.max(took.saturating_mul(SHARE_OF_PROXY)).min(LONGEST_PAUSE);
+    /// Takes in what the kernel said at `now`, after it `took` so long; `None` where it said
+    /// nothing.
+    pub fn on_connections(&mut self, now: Duration, took: Duration, seen: Option<Sample>) {
+        let Some(kernel) = &mut self.kernel else { return };
+        let Some(sample) = seen else {
+            if kernel.fails(now) {
+                self.kernel = None;
+            }
+            return;
+        };
+        if !sample.is_idle() {
+            // Where it only waits for its quiet time, it has been quiet since then.
+            let since = sample
+                .until
+                .map_or(now, |left| (now + left).saturating_sub(self.plan.quiet).min(now));
+            self.quiet_since = self.quiet_since.max(since);
+        }
+        let pause = sample.until.unwrap_or(PAUSE).clamp(SHORT_PAUSE, PAUSE);
+        kernel.learn(now, sample, paced(pause, took));
+        // The look that decides must be a fresh one.
+        if now < self.plan.min {
+            kernel.due = kernel.due.min(self.plan.min);
+        }
+    }
+
+    /// Takes in what the proxy's counters said at `now`, after it `took` so long.
+    pub fn on_counters(&mut self, now: Duration, took: Duration, seen: Counted) {
+        let Some((counters, asked)) = &mut self.counters else { return };
         match seen {
-            Seen::Gone => self.gone = true,
-            Seen::Unreadable => self.on_failure(now),
-            Seen::Busy { activity, draining } => {
-                self.failures = 0;
-                if self.latest.is_none_or(|latest| latest.begun != activity.begun)
-                    && self.latest.is_some()
-                {
-                    self.quiet_since = now;
+            Counted::Gone => (self.counters, self.proxy_is_gone) = (None, true),
+            Counted::Unreadable => {
+                if asked.fails(now) {
+                    self.counters = counters.next().map(|next| (next, Asked::new(now)));
                 }
-                self.latest = Some(activity);
-                if draining {
-                    // It may be gone at any moment: idle is good enough.
-                    self.plan.min = Duration::ZERO;
+            }
+            Counted::Activity(activity) => {
+                let has_begun =
+                    asked.latest.is_some_and(|(_, latest)| latest.begun != activity.begun);
+                if has_begun {
+                    self.quiet_since = self.quiet_since.max(now);
                 }
-                // The last look before the shortest time is over must be a fresh one.
+                let kernel_is_busy =
+                    self.kernel.and_then(|asked| asked.latest).is_some_and(|(_, s)| !s.is_idle());
+                let pause = counters.pause().max(if kernel_is_busy { PAUSE } else { SHORT_PAUSE });
+                asked.learn(now, activity, paced(pause, took));
                 if now < self.plan.min {
-                    self.due = self.due.min(self.plan.min);
+                    asked.due = asked.due.min(self.plan.min);
                 }
             }
         }
     }
 
-    fn on_failure(&mut self, now: Duration) {
-        self.failures += 1;
-        if self.latest.is_none() || self.failures >= FAILURES {
-            self.source = self.source.and_then(Source::next);
-            (self.failures, self.latest, self.due) = (0, None, now);
+    /// `Some` where every source that speaks says so, and at least one does.
+    fn idle(&self, now: Duration) -> Option<Witnesses> {
+        let is_fresh = |at: Duration| at >= self.plan.min;
+        let sample = self.kernel.map(|asked| asked.latest);
+        let kernel = match sample {
+            Some(Some((at, sample))) if is_fresh(at) && sample.is_idle() => Some(sample),
+            Some(_) => return None,
+            None => None,
+        };
+        // What goes through the proxy to the application has its other half there.
+        let open = sample.flatten().map_or(u64::MAX, |(_, sample)| sample.open);
+        let counters = match self.counters {
+            Some((counters, Asked { latest: Some((at, latest)), .. }))
+                if is_fresh(at) && latest.requests == 0 && latest.connections.min(open) == 0 =>
+            {
+                Some(counters)
+            }
+            Some(_) => return None,
+            None => None,
+        };
+        let between = BETWEEN.min(self.plan.quiet).min(self.plan.min);
+        let is_quiet = now >= self.quiet_since + between;
+        (is_quiet && (kernel.is_some() || counters.is_some())).then_some(Witnesses {
+            counters,
+            kernel,
+            proxy_is_gone: self.proxy_is_gone,
+        })
+    }
+
+    fn left(&self) -> Left {
+        let activity = self.counters.and_then(|(_, asked)| asked.latest).map(|(_, latest)| latest);
+        let sample = self.kernel.and_then(|asked| asked.latest).map(|(_, latest)| latest);
+        Left {
+            requests: activity.map(|activity| activity.requests),
+            connections: activity.map(|activity| activity.connections),
+            at_work: sample.map(|sample| sample.at_work),
         }
     }
+}
 
-    fn is_idle(&self, now: Duration) -> bool {
-        let quiet =
-            |latest: &Activity| latest.begun.is_none() || now >= self.quiet_since + self.quiet();
-        self.latest.is_some_and(|latest| latest.active == 0 && quiet(&latest))
-    }
-
-    fn quiet(&self) -> Duration {
-        QUIET.min(self.plan.min)
-    }
+/// A pause after a look that `took` so long.
+fn paced(pause: Duration, took: Duration) -> Duration {
+    pause.max(took.saturating_mul(SHARE)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -163,11 +163,6 @@ impl Lifecycle {
         self.deadline
     }
 
-    /// There is no proxy that could be drained, as it turned out.
-    pub const fn cannot_drain(&mut self) {
-        self.rules.drain = false;
-    }
-
     /// What `event` makes the run do, in this order.
     #[must_use]
     pub fn on(&mut self, now: Duration, event: Event) -> Vec<Action> {

@@ -1,7 +1,11 @@
 //! Stopping: the phases of a supervised run, draining, and ending the proxy.
 
 pub mod drain;
+pub mod drained;
+pub mod idle;
 pub mod lifecycle;
+pub mod linkerd_metrics;
+pub mod plan;
 pub mod quit;
 pub mod signal_map;
 pub mod stop_signals;

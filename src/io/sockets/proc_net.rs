@@ -75,16 +75,3 @@ fn each_line_of(path: &str, each: &mut impl FnMut(Line) -> Reading) -> std::io::
     }
     Err(std::io::Error::other(format!("{path} has more than {MOST_LINES} lines")))
 }
-
-/// How many connections to these ports of the pod are established.
-///
-/// # Errors
-/// As [`listening`].
-pub fn connections_to(ports: &[u16]) -> std::io::Result<u64> {
-    let mut count = 0;
-    connections(|connection| {
-        let established = connection.state == State::Established;
-        count += u64::from(established && ports.contains(&connection.local.port()));
-    })?;
-    Ok(count)
-}

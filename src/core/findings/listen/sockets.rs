@@ -109,6 +109,29 @@ pub fn owner(socket: &Socket, mesh: Mesh, proxy_uid: Option<u32>) -> Owner {
     }
 }
 
+/// Where the application can be reached, for who watches its connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// The ports of its listening sockets, sorted, each once.
+    pub ports: Vec<u16>,
+    /// Those of them that may be another container's: their process could not be seen.
+    pub unsure: Vec<u16>,
+}
+
+/// The application's ports among `sockets`; `proxys` are ports that the user named as the proxy's.
+#[must_use]
+pub fn served(sockets: &[Socket], mesh: Mesh, proxy_uid: Option<u32>, proxys: &[u16]) -> Served {
+    let ports = |is_wanted: fn(Owner) -> bool| {
+        let wanted = sockets.iter().filter(|socket| is_wanted(owner(socket, mesh, proxy_uid)));
+        let ports = wanted.map(|socket| socket.bound.address.port());
+        let mut ports: Vec<u16> = ports.filter(|port| !proxys.contains(port)).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    };
+    Served { ports: ports(Owner::is_ours), unsure: ports(|owner| owner == Owner::Unsure) }
+}
+
 /// What becomes of the traffic for one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -247,6 +270,27 @@ mod tests {
             holder: holder.clone(),
         };
         owner(&socket, Mesh::Istio, Some(1337))
+    }
+
+    #[test]
+    fn the_ports_that_the_application_serves_are_those_of_its_own_sockets() {
+        let here = Holder::Here { command: "app".to_owned(), pid: 7 };
+        let socket = |port: u16, uid: u32, holder: &Holder| Socket {
+            bound: Bound { address: ([0, 0, 0, 0], port).into(), v6only: None },
+            uid,
+            holder: holder.clone(),
+        };
+        let sockets = [
+            socket(8080, 1000, &here),
+            socket(8080, 1000, &here),
+            socket(80, 1000, &here),
+            socket(7000, 1000, &here),
+            socket(9000, 1000, &Holder::Elsewhere),
+            socket(9100, 1001, &Holder::Unseen),
+            socket(15006, 1337, &Holder::Unseen),
+        ];
+        let served = served(&sockets, Mesh::Istio, Some(1337), &[7000]);
+        assert_eq!(served, Served { ports: vec![80, 8080, 9100], unsure: vec![9100] });
     }
 
     #[test]

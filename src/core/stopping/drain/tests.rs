@@ -3,25 +3,32 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn times(min: u32, max: u32) -> Times {
-    Times { min: min * SECOND, max: max * SECOND, grace: 28 * SECOND }
+fn plan(min: u32, max: u32) -> Plan {
+    Plan { min: min * SECOND, max: max * SECOND, quiet: 2 * SECOND }
 }
 
-fn istio(life: u32) -> ServerInfo {
-    let termination_drain = Some(life * SECOND);
-    ServerInfo { native: Some(false), termination_drain, ..ServerInfo::default() }
+#[expect(clippy::unnecessary_wraps, reason = "what it stands for is an Option")]
+fn at_work(count: u64) -> Option<Sample> {
+    Some(Sample { open: count.max(1), at_work: count, ..Sample::default() })
 }
 
-fn busy(active: u64, begun: u64) -> Seen {
-    Seen::Busy { activity: Activity { active, begun: Some(begun) }, draining: false }
+fn requests(requests: u64, begun: u64) -> Counted {
+    Counted::Activity(Activity { requests, connections: 0, begun: Some(begun) })
 }
 
-/// Drains against `world`; a look takes 0.1 ms. Why and when it is over, and the looks.
+type World<'a> = (
+    Option<Counters>,
+    &'a dyn Fn(Counters, Duration) -> Counted,
+    &'a dyn Fn(Duration) -> Option<Sample>,
+);
+
+/// Drains against a world of counters and connections; a look takes 0.1 ms. Why and when it is
+/// over, and the looks at counters.
 fn simulate(
     plan: Plan,
-    world: impl Fn(Source, Duration) -> Seen,
-) -> (Reason, Duration, Vec<(Source, Duration)>) {
-    let (mut drain, mut now, mut looks) = (Drain::new(plan), Duration::ZERO, Vec::new());
+    (counters, counted, connections): World<'_>,
+) -> (Reason, Duration, Vec<(Counters, Duration)>) {
+    let (mut drain, mut now, mut looks) = (Drain::new(plan, counters), Duration::ZERO, Vec::new());
     loop {
         match drain.next(now) {
             Next::Over(reason) => return (reason, now, looks),
@@ -29,144 +36,190 @@ fn simulate(
                 assert!(until > now, "a rest goes forward");
                 now = until;
             }
-            Next::Look(source) => {
-                looks.push((source, now));
-                let seen = world(source, now);
+            Next::LookAt(counters) => {
+                looks.push((counters, now));
+                let seen = counted(counters, now);
                 now += MS / 10;
-                drain.on(now, MS / 10, seen);
+                drain.on_counters(now, MS / 10, seen);
+            }
+            Next::LookAtConnections => {
+                let seen = connections(now);
+                now += MS / 10;
+                drain.on_connections(now, MS / 10, seen);
             }
         }
     }
 }
 
+const STATS: Option<Counters> = Some(Counters::Stats);
+
+fn idle(reason: Reason) -> Witnesses {
+    let Reason::Idle(witnesses) = reason else { panic!("{reason:?}") };
+    witnesses
+}
+
+fn between(over: Duration, from: u32, to: u32) {
+    assert!(over >= from * MS && over < to * MS, "{over:?}");
+}
+
 #[test]
-fn the_plan_is_cut_to_the_life_of_a_proxy_that_goes_down_with_us() {
-    let table = [
-        (times(5, 15), None, (5_000, 15_000)),
-        (times(5, 15), Some(istio(5)), (4_000, 4_000)),
-        (times(1, 15), Some(istio(5)), (1_000, 4_000)),
-        (times(5, 15), Some(istio(30)), (5_000, 15_000)),
-        (times(5, 15), Some(istio(0)), (0, 0)),
-        (times(5, 15), Some(ServerInfo { native: Some(true), ..istio(5) }), (5_000, 15_000)),
-        (times(5, 15), Some(ServerInfo { exits_on_zero: true, ..istio(5) }), (5_000, 15_000)),
-        (times(5, 15), Some(ServerInfo::default()), (5_000, 15_000)),
-    ];
-    for (times, facts, (min, max)) in table {
-        assert_eq!(Plan::new(times, facts.as_ref()).times(), (min * MS, max * MS), "{facts:?}");
+fn an_idle_server_is_drained_for_the_shortest_time_with_any_proxy_and_with_none() {
+    for counters in [None, STATS, Some(Counters::Metrics)] {
+        let world: World<'_> = (counters, &|_, _| requests(0, 7), &|_| at_work(0));
+        let (reason, over, looks) = simulate(plan(5, 15), world);
+        between(over, 5_000, 5_020);
+        assert_eq!(idle(reason).counters, counters);
+        assert_eq!(idle(reason).kernel, at_work(0));
+        assert!(looks.len() < 60, "{}", looks.len());
     }
 }
 
 #[test]
-fn what_does_not_fit_is_said_with_the_annotation_that_fixes_it() {
-    let said = misfits(times(5, 15), &istio(5));
-    assert_eq!(said.len(), 1);
-    assert!(
-        said[0].contains(r#"proxy.istio.io/config: '{"terminationDrainDuration": "28s"}'"#),
-        "{said:?}"
-    );
-    assert!(said[0].contains("killed 5s after SIGTERM"), "{said:?}");
-    assert!(misfits(times(5, 15), &istio(28)).is_empty());
-    assert!(misfits(times(5, 15), &ServerInfo { native: Some(true), ..istio(5) }).is_empty());
-    let gradual = ServerInfo {
-        drains_gradually: true,
-        drain_time: Some(600 * SECOND),
-        ..ServerInfo::default()
+fn the_shortest_time_is_kept_whatever_becomes_of_the_proxy() {
+    let worlds: [World<'_>; 3] = [
+        (STATS, &|_, _| Counted::Gone, &|_| at_work(0)),
+        (STATS, &|_, _| Counted::Unreadable, &|_| at_work(0)),
+        (None, &|_, _| Counted::Gone, &|_| at_work(0)),
+    ];
+    for (index, world) in worlds.into_iter().enumerate() {
+        let (reason, over, _) = simulate(plan(5, 15), world);
+        between(over, 5_000, 5_020);
+        assert_eq!(idle(reason).counters, None);
+        assert_eq!(idle(reason).proxy_is_gone, index == 0);
+    }
+}
+
+#[test]
+fn both_must_be_idle() {
+    let (until_6, until_8) = (6_000 * MS, 8_000 * MS);
+    let busy =
+        |until: Duration| move |_: Counters, now: Duration| requests(u64::from(now < until), 7);
+    let work = |until: Duration| move |now: Duration| at_work(u64::from(now < until));
+    let cases: [World<'_>; 2] =
+        [(STATS, &busy(until_6), &work(until_8)), (STATS, &busy(until_8), &work(until_6))];
+    for world in cases {
+        let (reason, over, _) = simulate(plan(5, 15), world);
+        // What was at work may have been one of many connections that come and go.
+        between(over, 8_000, 8_700);
+        assert_eq!(idle(reason).counters, STATS);
+    }
+}
+
+#[test]
+fn the_end_of_the_last_request_is_seen_at_once_where_the_kernel_is_idle() {
+    let busy = |_: Counters, now: Duration| requests(u64::from(now < 7_300 * MS), 7);
+    let (_, over, _) = simulate(plan(5, 15), (STATS, &busy, &|_| at_work(0)));
+    between(over, 7_300, 7_320);
+}
+
+#[test]
+fn a_connection_that_waits_for_its_quiet_time_ends_the_drain_on_time() {
+    // The last byte moved at 4 s, and 2 s of quiet are needed.
+    let connections = |now: Duration| {
+        let until = (6_000 * MS).checked_sub(now).filter(|left| !left.is_zero());
+        Some(Sample { open: 1, at_work: u64::from(until.is_some()), until, without_ages: false })
     };
-    assert!(misfits(times(5, 15), &gradual)[0].contains("--drain-strategy immediate"));
-}
-
-#[test]
-fn an_idle_proxy_is_drained_for_the_shortest_time() {
-    let (reason, over, looks) = simulate(Plan::new(times(5, 15), None), |_, _| busy(0, 7));
-    assert_eq!(reason, Reason::Idle(Source::Stats));
-    assert!(over >= 5_000 * MS && over < 5_020 * MS, "{over:?}");
-    assert!(looks.len() < 120, "{}", looks.len());
-}
-
-#[test]
-fn the_end_of_the_last_request_is_seen_at_once() {
-    let world = |_, now| busy(u64::from(now < 7_300 * MS), 7);
-    let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::Idle(Source::Stats));
-    assert!(over >= 7_300 * MS && over < 7_320 * MS, "{over:?}");
+    let (reason, over, _) = simulate(plan(5, 15), (None, &|_, _| Counted::Gone, &connections));
+    between(over, 6_000, 6_020);
+    assert!(idle(reason).kernel.is_some());
 }
 
 #[test]
 fn between_two_requests_is_not_idle() {
     // Ten short requests a second, none in flight whenever we look, until 6.5 s.
-    let world =
-        |_, now: Duration| busy(0, u64::try_from(now.min(6_500 * MS).as_millis() / 100).unwrap());
-    let (reason, over, _) = simulate(Plan::new(times(2, 15), None), world);
-    assert_eq!(reason, Reason::Idle(Source::Stats));
-    assert!(over >= 7_000 * MS && over < 7_100 * MS, "{over:?}");
-}
-
-#[test]
-fn what_never_ends_is_cut_at_the_longest_time() {
-    let (reason, over, looks) = simulate(Plan::new(times(5, 15), None), |_, now| {
-        busy(3, u64::try_from(now.as_millis()).unwrap())
-    });
-    assert_eq!((reason, over), (Reason::OutOfTime(Some(3)), 15_000 * MS));
-    assert!(looks.len() < 1_200, "{}", looks.len());
-}
-
-#[test]
-fn a_proxy_that_goes_away_ends_it_at_once() {
-    let world = |_, now| if now < 1_000 * MS { busy(3, 7) } else { Seen::Gone };
-    let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::ProxyGone);
-    assert!(over <= 1_250 * MS, "{over:?}");
-}
-
-#[test]
-fn a_proxy_that_turns_draining_by_itself_is_not_given_the_shortest_time() {
-    let world = |_, now| {
-        let activity = Activity { active: u64::from(now < 1_500 * MS), begun: Some(7) };
-        Seen::Busy { activity, draining: now >= 1_000 * MS }
+    let counted = |_: Counters, now: Duration| {
+        requests(0, u64::try_from(now.min(6_500 * MS).as_millis() / 100).unwrap())
     };
-    let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::Idle(Source::Stats));
-    assert!(over < 1_520 * MS, "{over:?}");
-}
-
-#[test]
-fn the_first_source_that_speaks_is_the_one() {
-    let silent = |until: Source| {
-        move |source, _| if source == until { busy(0, 1) } else { Seen::Unreadable }
+    let (_, over, _) = simulate(plan(2, 15), (STATS, &counted, &|_| at_work(0)));
+    between(over, 7_000, 7_100);
+    // The same without a proxy: each client connects anew, and every other look sees one.
+    let connections = |now: Duration| {
+        let is_there = now < 6_500 * MS && (now.as_millis() / 100).is_multiple_of(2);
+        at_work(u64::from(is_there))
     };
-    let (_, _, looks) = simulate(Plan::new(times(5, 15), None), silent(Source::Sockets));
-    let first: Vec<Source> = looks.iter().take(3).map(|(source, _)| *source).collect();
-    assert_eq!(first, [Source::Stats, Source::Clusters, Source::Sockets]);
-    assert!(looks.iter().skip(3).all(|(source, _)| *source == Source::Sockets));
-    let (reason, over, looks) = simulate(Plan::new(times(5, 15), None), |_, _| Seen::Unreadable);
-    assert_eq!((reason, over, looks.len()), (Reason::OutOfTime(None), 15_000 * MS, 3));
+    let (_, over, _) = simulate(plan(2, 15), (None, &|_, _| Counted::Gone, &connections));
+    between(over, 6_900, 7_200);
 }
 
 #[test]
-fn a_source_that_has_spoken_is_given_up_only_after_three_failures() {
-    let world = |source, now| match source {
-        Source::Stats if now < 6_000 * MS || now > 6_015 * MS => {
-            busy(u64::from(now < 8_000 * MS), 1)
+fn plain_tcp_through_the_proxy_is_counted_where_it_can_end_at_the_application() {
+    let tcp = |_: Counters, now: Duration| {
+        let connections = u64::from(now < 7_000 * MS);
+        Counted::Activity(Activity { requests: 0, connections, begun: Some(1) })
+    };
+    let (reason, over, _) = simulate(plan(1, 15), (STATS, &tcp, &|_| at_work(0)));
+    between(over, 7_000, 7_020);
+    assert_eq!(idle(reason).counters, STATS);
+    // The application has no open connection: what the proxy counts leads out of the pod.
+    let nothing = |_| Some(Sample::default());
+    let (_, over, _) = simulate(plan(1, 15), (STATS, &tcp, &nothing));
+    between(over, 1_000, 1_020);
+}
+
+#[test]
+fn what_never_ends_is_cut_at_the_longest_time_and_counted() {
+    let counted = |_: Counters, now: Duration| requests(3, u64::try_from(now.as_millis()).unwrap());
+    let (reason, over, looks) = simulate(plan(5, 15), (STATS, &counted, &|_| at_work(2)));
+    let left = Left { requests: Some(3), connections: Some(0), at_work: Some(2) };
+    assert_eq!((reason, over), (Reason::OutOfTime(left), 15_000 * MS));
+    assert!(looks.len() < 150, "{}", looks.len());
+}
+
+#[test]
+fn linkerds_metrics_are_read_once_a_second() {
+    let busy = |_: Counters, now: Duration| requests(u64::from(now < 9_100 * MS), 7);
+    let (_, over, looks) = simulate(plan(5, 15), (Some(Counters::Metrics), &busy, &|_| at_work(0)));
+    between(over, 9_100, 10_200);
+    assert!(looks.len() < 9, "{looks:?}");
+}
+
+#[test]
+fn the_first_counters_that_speak_are_the_ones() {
+    let clusters = |counters, _| match counters {
+        Counters::Clusters => requests(0, 1),
+        _ => Counted::Unreadable,
+    };
+    let (reason, _, looks) = simulate(plan(5, 15), (STATS, &clusters, &|_| at_work(0)));
+    assert_eq!(looks[0].0, Counters::Stats);
+    assert!(looks[1..].iter().all(|(counters, _)| *counters == Counters::Clusters));
+    assert_eq!(idle(reason).counters, Some(Counters::Clusters));
+}
+
+#[test]
+fn counters_that_have_spoken_are_given_up_only_after_three_failures() {
+    let once = |counters, now: Duration| match counters {
+        Counters::Stats if now < 6_000 * MS || now > 6_015 * MS => {
+            requests(u64::from(now < 8_000 * MS), 1)
         }
-        Source::Stats => Seen::Unreadable,
+        Counters::Stats => Counted::Unreadable,
         _ => panic!("one failure is no reason to leave a source"),
     };
-    assert_eq!(simulate(Plan::new(times(5, 15), None), world).0, Reason::Idle(Source::Stats));
-    let world = |source, now| match source {
-        Source::Stats if now < 6_000 * MS => busy(1, 1),
-        Source::Sockets => {
-            Seen::Busy { activity: Activity { active: 0, begun: None }, draining: false }
-        }
-        _ => Seen::Unreadable,
+    let (reason, ..) = simulate(plan(5, 15), (STATS, &once, &|_| at_work(0)));
+    assert_eq!(idle(reason).counters, STATS);
+    let silent = |counters, now: Duration| match counters {
+        Counters::Stats if now < 6_000 * MS => requests(1, 1),
+        _ => Counted::Unreadable,
     };
-    let (reason, over, _) = simulate(Plan::new(times(5, 15), None), world);
-    assert_eq!(reason, Reason::Idle(Source::Sockets));
-    assert!(over < 6_100 * MS, "{over:?}");
+    let (reason, over, _) = simulate(plan(5, 15), (STATS, &silent, &|_| at_work(0)));
+    assert_eq!(idle(reason).counters, None);
+    between(over, 6_000, 6_200);
+}
+
+#[test]
+fn where_nobody_says_anything_the_longest_time_is_taken() {
+    let (reason, over, looks) =
+        simulate(plan(5, 15), (STATS, &|_, _| Counted::Unreadable, &|_| None));
+    assert_eq!((reason, over), (Reason::OutOfTime(Left::default()), 15_000 * MS));
+    assert_eq!(looks.len(), 2);
+    // The proxy alone is enough, where the kernel says nothing.
+    let (reason, over, _) = simulate(plan(5, 15), (STATS, &|_, _| requests(0, 7), &|_| None));
+    assert_eq!((idle(reason).kernel, idle(reason).counters), (None, STATS));
+    between(over, 5_000, 5_020);
 }
 
 #[test]
 fn zero_means_at_once() {
-    let (reason, over, _) = simulate(Plan::new(times(0, 15), None), |_, _| busy(0, 7));
-    assert_eq!(reason, Reason::Idle(Source::Stats));
+    let world: World<'_> = (STATS, &|_, _| requests(0, 7), &|_| at_work(0));
+    let (_, over, _) = simulate(plan(0, 15), world);
     assert!(over < MS, "{over:?}");
 }

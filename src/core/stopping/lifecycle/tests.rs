@@ -121,9 +121,6 @@ fn a_kill_that_does_not_work_is_waited_for_only_shortly() {
 fn without_draining_the_first_stop_signal_goes_straight_through() {
     let mut run = Lifecycle::new(Rules { drain: false, ..rules() });
     assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Stop(Signal::TERM)]);
-    let mut run = Lifecycle::new(rules());
-    run.cannot_drain();
-    assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Stop(Signal::TERM)]);
 }
 
 #[test]

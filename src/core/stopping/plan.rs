@@ -1,0 +1,338 @@
+//! How long draining may take beside this proxy, and what of the settings does not fit it.
+//!
+//! Owns the plan and the sentences about it; must never look at a proxy. All times count from the
+//! stop signal.
+
+use std::time::Duration;
+
+use crate::core::duration::Spoken;
+use crate::core::envoy::server_info::{Lifetime, ServerInfo};
+use crate::core::mesh::Mesh;
+
+/// What of a proxy's remaining life is left for the application's own stop.
+const SHARE_OF_STOP: u32 = 5;
+
+/// With `EXIT_ON_ZERO_ACTIVE_CONNECTIONS` the agent begins to look for connections after this long
+/// (istio: `MINIMUM_DRAIN_DURATION`).
+const MINIMUM_DRAIN: Duration = Duration::from_secs(5);
+
+/// How long a classic sidecar of these meshes serves after SIGTERM, by default (kuma:
+/// `KUMA_DATAPLANE_DRAIN_TIME`; consul-k8s: `sidecar-proxy-lifecycle-shutdown-grace-period-seconds`).
+const DEFAULT_LIFE: Duration = Duration::from_secs(30);
+
+/// What the user set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Keep serving at least this long.
+    pub min: Duration,
+    /// Keep serving at most this long.
+    pub max: Duration,
+    /// A connection on which nothing moved for this long, and which owes no answer, is idle.
+    pub quiet: Duration,
+    /// The application is killed after this, its own stop included.
+    pub grace: Option<Duration>,
+}
+
+/// What will be done, given how long the proxy lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Keep serving at least this long.
+    pub min: Duration,
+    /// Keep serving at most this long.
+    pub max: Duration,
+    /// As [`Times::quiet`].
+    pub quiet: Duration,
+}
+
+impl Plan {
+    /// As the user set it, cut to the life of the proxy that goes down by the same signal.
+    #[must_use]
+    pub fn new(times: Times, facts: Option<&ServerInfo>) -> Self {
+        let longest = facts.and_then(|facts| longest(facts.lifetime()));
+        let max = longest.map_or(times.max, |longest| times.max.min(longest));
+        Self { min: times.min.min(max), max, quiet: times.quiet.min(max) }
+    }
+}
+
+/// How long draining can take beside a proxy that is killed at a known time.
+fn longest(lifetime: Lifetime) -> Option<Duration> {
+    match lifetime {
+        Lifetime::Fixed(life) => Some(life.saturating_sub(life / SHARE_OF_STOP)),
+        Lifetime::Outlives | Lifetime::WhileBusy | Lifetime::Unknown => None,
+    }
+}
+
+/// How long the pod's stop may take, as far as meshim bounds it, and what that asks of the pod; to
+/// be said at the start. `pod_grace` is the pod's `terminationGracePeriodSeconds`, where known.
+///
+/// An error is a plan that does not fit the pod: a warning.
+///
+/// # Errors
+/// The pod is killed before the plan is over.
+pub fn whole_stop(
+    times: Option<Times>,
+    grace: Option<Duration>,
+    pod_grace: Option<Duration>,
+) -> Result<String, String> {
+    let draining = times.map_or(Duration::ZERO, |times| times.max);
+    let bound = grace.unwrap_or(draining);
+    let parts = match (times, grace) {
+        (Some(times), None) => {
+            format!("up to {} of draining, then the application's own stop", Spoken(times.max))
+        }
+        (Some(times), Some(grace)) => format!(
+            "up to {} in all, of which up to {} are draining",
+            Spoken(grace),
+            Spoken(times.max)
+        ),
+        (None, Some(grace)) => format!("up to {}", Spoken(grace)),
+        (None, None) => "as long as the application takes".to_owned(),
+    };
+    match pod_grace {
+        Some(pod) if pod <= bound => Err(format!(
+            "a stop takes {parts}, but the pod is killed {} after its deletion: raise \
+             terminationGracePeriodSeconds above {}, or lower --drain-max",
+            Spoken(pod),
+            bound.as_secs_f64().ceil()
+        )),
+        Some(pod) => Ok(format!(
+            "a stop takes {parts}; the pod is killed {} after its deletion",
+            Spoken(pod)
+        )),
+        None if bound.is_zero() => Ok(format!("a stop takes {parts}")),
+        None => Ok(format!(
+            "a stop takes {parts}; the pod's terminationGracePeriodSeconds must be above {}",
+            bound.as_secs_f64().ceil()
+        )),
+    }
+}
+
+/// One thing that does not fit, with its remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// It is so; else it is so only where the sidecar is a classic one, which cannot be seen.
+    pub is_certain: bool,
+    /// What, and what to do.
+    pub sentence: String,
+}
+
+/// What of the settings does not fit the proxy; to be said at the start, not at the end.
+#[must_use]
+pub fn misfits(times: Times, mesh: Mesh, facts: Option<&ServerInfo>) -> Vec<Misfit> {
+    let certain = |sentence| Misfit { is_certain: true, sentence };
+    let mut misfits: Vec<Misfit> = of_mesh(times, mesh).into_iter().collect();
+    let Some(facts) = facts else { return misfits };
+    let plan = Plan::new(times, Some(facts));
+    match facts.lifetime() {
+        Lifetime::Fixed(life) if plan.max < times.max => {
+            misfits.push(certain(killed_too_early(times, plan, life)));
+        }
+        Lifetime::WhileBusy => misfits.push(while_busy(times)),
+        Lifetime::Fixed(_) | Lifetime::Outlives | Lifetime::Unknown => {}
+    }
+    if let (true, Some(drain_time)) = (facts.drains_gradually, facts.drain_time)
+        && drain_time > plan.max
+    {
+        misfits.push(certain(format!(
+            "this Envoy turns its clients away one by one over {}, so some are still there when \
+             draining ends after {} at the latest; start it with --drain-strategy immediate, or \
+             with --drain-time-s {}",
+            Spoken(drain_time),
+            Spoken(plan.max),
+            plan.min.as_secs().max(1),
+        )));
+    }
+    misfits
+}
+
+fn killed_too_early(times: Times, plan: Plan, life: Duration) -> String {
+    // The inverse of `longest`: what is left of it is the application's.
+    let needed = times.max * SHARE_OF_STOP / (SHARE_OF_STOP - 1);
+    let needed = times.grace.unwrap_or(needed).max(needed).as_secs_f64().ceil();
+    format!(
+        "the Istio proxy is killed {} after SIGTERM, so --drain-max {} does not fit: draining is \
+         cut to {}. Give the pod the annotation proxy.istio.io/config: \
+         '{{\"terminationDrainDuration\": \"{needed}s\"}}', and every stop of the pod takes that \
+         long, unless --quit on-stop lets the proxy go; or '{{\"proxyMetadata\": \
+         {{\"EXIT_ON_ZERO_ACTIVE_CONNECTIONS\": \"true\"}}}}', and the proxy ends with its last \
+         connection: an application that calls out after its SIGTERM may find none",
+        Spoken(life),
+        Spoken(times.max),
+        Spoken(plan.max),
+    )
+}
+
+fn while_busy(times: Times) -> Misfit {
+    let cost = "an application that calls out after its SIGTERM may find no proxy. Where yours \
+                does, take EXIT_ON_ZERO_ACTIVE_CONNECTIONS away and set terminationDrainDuration \
+                to what a stop takes in all; every stop of the pod then takes that long, unless \
+                --quit on-stop lets the proxy go";
+    let sentence = format!(
+        "this Istio proxy (EXIT_ON_ZERO_ACTIVE_CONNECTIONS) ends as soon as it has no connection \
+         for a moment, from {} after SIGTERM on, whatever terminationDrainDuration says",
+        Spoken(MINIMUM_DRAIN)
+    );
+    let is_certain = times.min > MINIMUM_DRAIN;
+    let sentence = if is_certain {
+        format!(
+            "{sentence}: --drain-min {} is not kept where it is idle, and {cost}",
+            Spoken(times.min)
+        )
+    } else {
+        format!("{sentence}: {cost}")
+    };
+    Misfit { is_certain, sentence }
+}
+
+/// What is known of a mesh's classic sidecars. Whether this one is native cannot be seen from the
+/// application's container before it is told to stop.
+fn of_mesh(times: Times, mesh: Mesh) -> Option<Misfit> {
+    let sentence = match mesh {
+        Mesh::Linkerd => {
+            "a classic Linkerd sidecar closes all its ports at SIGTERM, so nobody can be served \
+             while draining; make it a native one (config.beta.linkerd.io/proxy-enable-native-\
+             sidecar: \"true\", the default since 2.20), or have it wait with \
+             config.alpha.linkerd.io/proxy-wait-before-exit-seconds"
+                .to_owned()
+        }
+        Mesh::Kuma | Mesh::Consul if times.max > DEFAULT_LIFE => format!(
+            "a classic {mesh} sidecar serves for {} after SIGTERM by default, so --drain-max {} is \
+             pointless unless {} is raised",
+            Spoken(DEFAULT_LIFE),
+            Spoken(times.max),
+            match mesh {
+                Mesh::Kuma => "KUMA_DATAPLANE_DRAIN_TIME",
+                _ => {
+                    "consul.hashicorp.com/sidecar-proxy-lifecycle-shutdown-grace-period-seconds"
+                }
+            },
+        ),
+        _ => return None,
+    };
+    Some(Misfit { is_certain: false, sentence })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn times(min: u32, max: u32) -> Times {
+        Times { min: min * SECOND, max: max * SECOND, quiet: 2 * SECOND, grace: None }
+    }
+
+    fn istio(life: u32) -> ServerInfo {
+        let termination_drain = Some(life * SECOND);
+        ServerInfo { native: Some(false), termination_drain, ..ServerInfo::default() }
+    }
+
+    #[test]
+    fn the_plan_is_cut_to_the_life_of_a_proxy_that_goes_down_with_us() {
+        let native = ServerInfo { native: Some(true), ..istio(5) };
+        let while_busy = ServerInfo { exits_on_zero: true, ..istio(5) };
+        let table = [
+            (times(5, 15), None, (5, 15, 2)),
+            (times(5, 15), Some(istio(5)), (4, 4, 2)),
+            (times(1, 15), Some(istio(5)), (1, 4, 2)),
+            (times(5, 15), Some(istio(30)), (5, 15, 2)),
+            (times(5, 15), Some(istio(0)), (0, 0, 0)),
+            (times(5, 15), Some(native), (5, 15, 2)),
+            (times(5, 15), Some(while_busy), (5, 15, 2)),
+            (times(5, 15), Some(ServerInfo::default()), (5, 15, 2)),
+        ];
+        for (times, facts, (min, max, quiet)) in table {
+            let expected = Plan { min: min * SECOND, max: max * SECOND, quiet: quiet * SECOND };
+            assert_eq!(Plan::new(times, facts.as_ref()), expected, "{facts:?}");
+        }
+    }
+
+    fn said(times: Times, mesh: Mesh, facts: &ServerInfo) -> Vec<(bool, String)> {
+        let misfits = misfits(times, mesh, Some(facts)).into_iter();
+        misfits.map(|misfit| (misfit.is_certain, misfit.sentence)).collect()
+    }
+
+    #[test]
+    fn a_proxy_that_dies_too_early_is_told_with_both_remedies_and_what_each_costs() {
+        let said = said(times(5, 15), Mesh::Istio, &istio(5));
+        let [(true, sentence)] = said.as_slice() else { panic!("{said:?}") };
+        for part in [
+            "killed 5s after SIGTERM",
+            "draining is cut to 4s",
+            r#"proxy.istio.io/config: '{"terminationDrainDuration": "19s"}'"#,
+            "every stop of the pod takes that long",
+            r#"'{"proxyMetadata": {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"}}'"#,
+            "calls out after its SIGTERM",
+        ] {
+            assert!(sentence.contains(part), "{part}: {sentence}");
+        }
+        let with_grace = Times { grace: Some(28 * SECOND), ..times(5, 15) };
+        let sentence = &misfits(with_grace, Mesh::Istio, Some(&istio(5)))[0].sentence;
+        assert!(sentence.contains(r#""28s""#), "{sentence}");
+    }
+
+    #[test]
+    fn what_fits_is_not_talked_about() {
+        let native = ServerInfo { native: Some(true), ..istio(5) };
+        for facts in [istio(28), native, ServerInfo::default()] {
+            assert_eq!(said(times(5, 15), Mesh::Istio, &facts), [], "{facts:?}");
+        }
+        for mesh in [Mesh::None, Mesh::Envoy, Mesh::Kuma, Mesh::Consul] {
+            assert_eq!(misfits(times(5, 15), mesh, None), [], "{mesh}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_ends_with_its_last_connection_is_told_with_what_that_costs() {
+        let facts = ServerInfo { exits_on_zero: true, ..istio(25) };
+        for (min, certain, part) in [(5, false, "no connection"), (6, true, "--drain-min 6s")] {
+            let said = said(times(min, 15), Mesh::Istio, &facts);
+            assert_eq!(said.len(), 1);
+            assert_eq!(said[0].0, certain);
+            for part in [part, "whatever terminationDrainDuration says", "may find no proxy"] {
+                assert!(said[0].1.contains(part), "{part}: {said:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_classic_sidecar_of_another_mesh_does_is_told_as_a_possibility() {
+        let misfit = &misfits(times(5, 15), Mesh::Linkerd, None)[0];
+        assert!(!misfit.is_certain);
+        assert!(misfit.sentence.contains("proxy-wait-before-exit-seconds"), "{misfit:?}");
+        for (mesh, part) in
+            [(Mesh::Kuma, "KUMA_DATAPLANE_DRAIN_TIME"), (Mesh::Consul, "grace-period-seconds")]
+        {
+            let misfit = &misfits(times(5, 31), mesh, None)[0];
+            assert!(!misfit.is_certain && misfit.sentence.contains(part), "{misfit:?}");
+        }
+    }
+
+    #[test]
+    fn an_envoy_that_drains_gradually_is_told() {
+        let drain_time = Some(600 * SECOND);
+        let gradual = ServerInfo { drains_gradually: true, drain_time, ..ServerInfo::default() };
+        let said = said(times(5, 15), Mesh::Envoy, &gradual);
+        assert!(said[0].0 && said[0].1.contains("--drain-strategy immediate"), "{said:?}");
+    }
+
+    #[test]
+    fn the_whole_stop_is_told_with_what_it_asks_of_the_pod() {
+        let drain = Some(times(5, 15));
+        let grace = Some(28 * SECOND);
+        let table = [
+            (drain, None, None, "up to 15s of draining", "must be above 15"),
+            (drain, grace, None, "up to 28s in all", "must be above 28"),
+            (None, grace, None, "up to 28s", "must be above 28"),
+            (None, None, None, "as long as the application takes", "a stop takes"),
+            (drain, None, Some(30), "up to 15s of draining", "killed 30s after"),
+        ];
+        for (times, grace, pod, part, other) in table {
+            let said = whole_stop(times, grace, pod.map(|pod: u32| pod * SECOND)).unwrap();
+            assert!(said.contains(part) && said.contains(other), "{said}");
+        }
+        let refused = whole_stop(drain, None, Some(8 * SECOND)).unwrap_err();
+        assert!(refused.contains("raise terminationGracePeriodSeconds above 15"), "{refused}");
+        assert!(whole_stop(drain, grace, Some(28 * SECOND)).is_err());
+    }
+}
