@@ -40,7 +40,8 @@ pub(crate) fn write(rows: &[Row], machine: &str) -> Result<(), String> {
 fn as_json(row: &Row) -> Value {
     let column = |column: &super::figures::Column| {
         let sample = &column.sample;
-        json!({ "name": column.name, "median": rounded(sample.median()), "p90": rounded(sample.p90()),
+        let (median, p90) = (rounded(sample.median()), rounded(sample.p90()));
+        json!({ "name": column.name, "median": median, "p90": p90,
                 "runs": sample.values().len() })
     };
     json!({ "key": row.key, "figure": row.figure, "unit": row.unit,

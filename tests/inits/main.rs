@@ -142,7 +142,8 @@ for n in range(100):
         os._exit(0)
     os.wait()
 def others():
-    return [pid for pid in os.listdir('/proc') if pid.isdigit() and int(pid) not in (1, os.getpid())]
+    pids = [int(name) for name in os.listdir('/proc') if name.isdigit()]
+    return [pid for pid in pids if pid not in (1, os.getpid())]
 until = time.time() + 10
 while others() and time.time() < until: time.sleep(0.01)
 sys.exit(len(others()))

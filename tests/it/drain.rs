@@ -30,8 +30,10 @@ fn busy(requests: u64) -> Reply {
 
 fn server_info(metadata: &serde_json::Value) -> Reply {
     let options = json!({ "drain_time": "45s", "drain_strategy": "Immediate" });
-    let info = json!({ "version": "0/1.40.0/Clean", "state": "LIVE", "command_line_options": options,
-        "node": { "metadata": metadata } });
+    let info = json!({
+        "version": "0/1.40.0/Clean", "state": "LIVE", "command_line_options": options,
+        "node": { "metadata": metadata },
+    });
     Reply::envoy(200, info.to_string())
 }
 
@@ -236,11 +238,12 @@ fn an_admin_api_that_forbids_draining_is_told_with_its_remedy_and_fails_no_hook(
 fn a_plan_that_does_not_fit_the_proxy_is_a_warning_at_the_start_with_both_remedies() {
     inside(|| {
         let proxy = proxy(1);
-        proxy.says(
-            "/server_info",
-            server_info(&json!({ "ISTIO_VERSION": "1.24.0",
-            "PROXY_CONFIG": { "terminationDrainDuration": "1s" }, "LABELS": { "secret": "label" } })),
-        );
+        let metadata = json!({
+            "ISTIO_VERSION": "1.24.0",
+            "PROXY_CONFIG": { "terminationDrainDuration": "1s" },
+            "LABELS": { "secret": "label" },
+        });
+        proxy.says("/server_info", server_info(&metadata));
         let run = draining(&proxy, &[]);
         let said = run.wait_for_stderr("does not fit");
         let annotation = r#"proxy.istio.io/config: '{"terminationDrainDuration": "19s"}'"#;

@@ -20,37 +20,38 @@ use crate::support::reply::Reply;
 use crate::support::shared::Shared;
 use crate::support::standin::StandIn;
 
+fn to_the_pod(name: &str) -> Value {
+    json!({ "cluster": { "name": name, "type": "ORIGINAL_DST" } })
+}
+
 /// The inbound clusters that a proxy shows: one to the pod address for each of these ports.
 fn clusters(ports: &[u16]) -> Reply {
-    let named =
-        ports.iter().map(|port| json!({ "cluster": { "name": format!("inbound|{port}||"), "type": "ORIGINAL_DST" } }));
-    let passthrough =
-        json!({ "cluster": { "name": "InboundPassthroughCluster", "type": "ORIGINAL_DST" } });
+    let named = ports.iter().map(|port| to_the_pod(&format!("inbound|{port}||")));
+    let passthrough = to_the_pod("InboundPassthroughCluster");
     let configs: Vec<Value> = named.chain([passthrough]).collect();
     Reply::envoy(200, json!({ "configs": configs }).to_string())
 }
 
-/// The same from an Envoy that does not know `name_regex`: behind `bytes` of outbound clusters, one of
-/// which is half of it.
+/// The same from an Envoy that does not know `name_regex`: behind `bytes` of outbound clusters, one
+/// of which is half of it.
 fn clusters_beside(ports: &[u16], bytes: usize) -> Reply {
-    let hosts = |bytes: usize| json!({ "endpoints": "x".repeat(bytes) });
-    let cluster = |name: String, bytes| json!({ "cluster": { "name": name, "type": "STRICT_DNS", "load_assignment": hosts(bytes) } });
+    let cluster = |name: String, bytes: usize| {
+        let hosts = json!({ "endpoints": "x".repeat(bytes) });
+        json!({ "cluster": { "name": name, "type": "STRICT_DNS", "load_assignment": hosts } })
+    };
     let small = (0..bytes / 2 / 1000).map(|number| cluster(format!("outbound|80||{number}"), 1000));
     let mut configs: Vec<Value> = small.collect();
     configs.push(cluster("outbound|80||large".to_owned(), bytes / 2));
-    configs.extend(ports.iter().map(
-        |port| json!({ "cluster": { "name": format!("inbound|{port}||"), "type": "ORIGINAL_DST" } }),
-    ));
+    configs.extend(ports.iter().map(|port| to_the_pod(&format!("inbound|{port}||"))));
     Reply::envoy(200, json!({ "configs": configs }).to_string())
 }
 
 fn server_info(version: &str) -> Reply {
     let metadata = json!({ "ISTIO_VERSION": version, "INSTANCE_IPS": "10.0.0.5" });
-    Reply::envoy(
-        200,
-        json!({ "version": "sha/1.32.2/Clean/RELEASE/x", "state": "LIVE", "node": { "metadata": metadata } })
-            .to_string(),
-    )
+    let info = json!({
+        "version": "sha/1.32.2/Clean/RELEASE/x", "state": "LIVE", "node": { "metadata": metadata },
+    });
+    Reply::envoy(200, info.to_string())
 }
 
 /// A proxy whose admin API is on a Unix socket: a TCP port of this test's would be taken for the

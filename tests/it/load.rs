@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::envoy::{Bootstrap, Envoy, cluster_to};
+use crate::support::envoy::{self, Bootstrap, Envoy, cluster_to};
 use crate::support::meshim::{Meshim, Running};
 use crate::support::process::Process;
 use crate::support::shared::poll;
@@ -68,12 +68,12 @@ fn port_in(line: &str) -> u16 {
 
 /// An inbound HTTP listener on this port of 127.0.0.1, for the cluster `app`. It retries nothing.
 pub(crate) fn inbound_listener(port: u16) -> Value {
-    let router = json!({ "name": "router", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } });
-    let hosts = json!([{ "name": "all", "domains": ["*"],
-        "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "app", "timeout": "0s" } }] }]);
+    let router = json!({ "name": "router", "typed_config": { "@type": envoy::ROUTER } });
+    let to_it = json!({ "cluster": "app", "timeout": "0s" });
+    let route = json!({ "match": { "prefix": "/" }, "route": to_it });
+    let hosts = json!([{ "name": "all", "domains": ["*"], "routes": [route] }]);
     let manager = json!({ "name": "http", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": envoy::HTTP_MANAGER,
         "stat_prefix": "inbound_test", "codec_type": "AUTO", "http_filters": [router],
         "route_config": { "virtual_hosts": hosts } } });
     json!({ "name": "inbound", "traffic_direction": "INBOUND",

@@ -148,12 +148,12 @@ fn an_envoy_that_is_killed_and_started_again_is_waited_for_again() {
 fn a_timeout_says_what_envoy_still_waits_for() {
     let xds = LateXds::new();
     let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": envoy::HTTP_MANAGER,
         "stat_prefix": "inbound",
         "rds": { "route_config_name": "inbound|8080||", "config_source": envoy::rest_source() },
         "http_filters": [{
             "name": "envoy.filters.http.router",
-            "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+            "typed_config": { "@type": envoy::ROUTER },
         }],
     });
     let listener = json!({

@@ -157,8 +157,7 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
 }
 
 #[test]
-fn a_stop_signal_while_envoy_is_asked_what_it_waits_for_is_not_lost_where_a_timeout_starts_the_application()
- {
+fn a_stop_signal_while_envoy_is_asked_what_it_waits_for_forbids_the_start() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::not_ready("INITIALIZING")).says("/init_dump", Reply::Silence);
     let options = ["--admin-url", &proxy.url(), "--timeout=200ms", "--on-timeout=start"];

@@ -193,7 +193,12 @@ fn a_flood_of_real_time_signals_delays_neither_drain_nor_kill() {
         supervising(["sh", "-c", "trap '' TERM RTMIN+5; echo ready; while :; do sleep 1; done"]);
     let run = run.with(["--grace=500ms", "--map-signal=RTMIN+5:0"]).spawn();
     run.wait_for_stdout("ready");
-    let flood = "import os, signal, sys\nwhile True:\n  try: os.kill(int(sys.argv[1]), signal.SIGRTMIN + 5)\n  except BlockingIOError: pass";
+    let flood = "
+import os, signal, sys
+while True:
+    try: os.kill(int(sys.argv[1]), signal.SIGRTMIN + 5)
+    except BlockingIOError: pass
+";
     let pid = run.pid().to_string();
     let floods: Vec<Process> =
         (0..2).map(|_| Process::spawn(Command::new("python3").args(["-c", flood, &pid]))).collect();

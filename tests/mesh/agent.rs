@@ -18,7 +18,9 @@ const AGENT: &str = "MESHIM_TEST_AGENT";
 pub(crate) fn start(admin: SocketAddr, uid: u32) -> Process {
     let id = uid.to_string();
     // The binary may be where only its owner can go: a shell opens it first.
-    let become_it = r#"exec 9<"$1"; exec setpriv --reuid "$2" --regid "$2" --clear-groups /proc/self/fd/9 "$3" agent::agent_main --nocapture"#;
+    let become_it = r#"exec 9<"$1"
+        exec setpriv --reuid "$2" --regid "$2" --clear-groups \
+            /proc/self/fd/9 "$3" agent::agent_main --nocapture"#;
     let mut shell = Command::new("/bin/sh");
     let own = std::env::current_exe().expect("/proc is there");
     shell

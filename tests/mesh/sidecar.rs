@@ -59,7 +59,9 @@ impl Sidecar {
         let cds = directory
             .file("cds.json", &json!({ "version_info": "1", "resources": clusters }).to_string());
         let mut bootstrap = bootstrap(pod, port, forwards, loopback);
-        bootstrap["dynamic_resources"] = json!({ "cds_config": { "resource_api_version": "V3", "path_config_source": { "path": cds } } });
+        bootstrap["dynamic_resources"] = json!({
+            "cds_config": { "resource_api_version": "V3", "path_config_source": { "path": cds } },
+        });
         if admin == Admin::VersionOnly {
             // By prefix: Envoy matches the query, too.
             let paths = ["/ready", "/stats", "/server_info"].map(|path| json!({ "prefix": path }));
@@ -71,7 +73,8 @@ impl Sidecar {
         // The binary may be where only its owner can go: the shell opens it first.
         command.args([
             "-c",
-            r#"exec 9<"$1"; shift; exec setpriv --reuid 1337 --regid 1337 --clear-groups /proc/self/fd/9 "$@""#,
+            r#"exec 9<"$1"; shift
+               exec setpriv --reuid 1337 --regid 1337 --clear-groups /proc/self/fd/9 "$@""#,
             "sh",
         ]);
         command.arg(envoy::binary()).arg("--config-path").arg(config).arg("--log-path").arg(&log);
@@ -124,6 +127,7 @@ fn address(ip: &str, port: u16) -> Value {
 /// What comes by CDS: `inbound|PORT||`, and the two passthroughs.
 fn clusters(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Vec<Value> {
     let name = format!("inbound|{port}||");
+    let endpoint = json!({ "endpoint": { "address": address(loopback, port) } });
     let inbound = match forwards {
         Forwards::ToThePod => to_the_original_destination(&name, pod.families),
         Forwards::ToLoopback => json!({
@@ -133,7 +137,7 @@ fn clusters(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Vec<Val
             "connect_timeout": "10s",
             "load_assignment": {
                 "cluster_name": name,
-                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(loopback, port) } }] }],
+                "endpoints": [{ "lb_endpoints": [endpoint] }],
             },
         }),
     };
@@ -145,6 +149,9 @@ fn clusters(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Vec<Val
         passthrough,
     ]
 }
+
+const ORIGINAL_DST: &str =
+    "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst";
 
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
@@ -179,20 +186,27 @@ fn bootstrap(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Value 
     for (_, ip) in both.into_iter().filter(|(has, _)| *has) {
         let original = json!([{
             "name": "envoy.filters.listener.original_dst",
-            "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst" },
+            "typed_config": { "@type": ORIGINAL_DST },
         }]);
         let outbound = json!([{ "filters": [tcp_proxy("PassthroughCluster")] }]);
+        let named = http(&format!("inbound|{port}||"), "/");
         let inbound = json!([
-            { "filter_chain_match": { "destination_port": port }, "filters": [http(&format!("inbound|{port}||"), "/")] },
+            { "filter_chain_match": { "destination_port": port }, "filters": [named] },
             { "filters": [tcp_proxy("InboundPassthroughCluster")] },
         ]);
         let (ready, metrics) =
             (http("agent", "/healthz/ready"), http("prometheus_stats", "/stats/prometheus"));
         listeners.extend([
-            json!({ "name": "virtualOutbound", "address": address(ip, 15001), "filter_chains": outbound,
-                    "listener_filters": original, "traffic_direction": "OUTBOUND" }),
-            json!({ "name": "virtualInbound", "address": address(ip, 15006), "filter_chains": inbound,
-                    "listener_filters": original, "traffic_direction": "INBOUND" }),
+            json!({
+                "name": "virtualOutbound", "address": address(ip, 15001),
+                "filter_chains": outbound, "listener_filters": original,
+                "traffic_direction": "OUTBOUND",
+            }),
+            json!({
+                "name": "virtualInbound", "address": address(ip, 15006),
+                "filter_chains": inbound, "listener_filters": original,
+                "traffic_direction": "INBOUND",
+            }),
             json!({ "address": address(ip, 15021), "filter_chains": [{ "filters": [ready] }] }),
             json!({ "address": address(ip, 15090), "filter_chains": [{ "filters": [metrics] }] }),
         ]);
@@ -204,11 +218,15 @@ fn bootstrap(pod: &Pod, port: u16, forwards: Forwards, loopback: &str) -> Value 
     }
     json!({
         "node": { "id": "sidecar~x", "cluster": "app", "metadata": {
-            "ISTIO_VERSION": version, "INSTANCE_IPS": ips.join(","), "NAME": "app", "NAMESPACE": "demo",
+            "ISTIO_VERSION": version, "INSTANCE_IPS": ips.join(","),
+            "NAME": "app", "NAMESPACE": "demo",
         } },
         "admin": { "address": address(loopback, 15000) },
         "static_resources": {
-            "clusters": [static_cluster("agent", loopback, 15020), static_cluster("prometheus_stats", loopback, 15000)],
+            "clusters": [
+                static_cluster("agent", loopback, 15020),
+                static_cluster("prometheus_stats", loopback, 15000),
+            ],
             "listeners": listeners,
         },
     })
@@ -237,7 +255,7 @@ fn http(cluster: &str, prefix: &str) -> Value {
     json!({
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "@type": envoy::HTTP_MANAGER,
             "stat_prefix": cluster,
             "route_config": {
                 "validate_clusters": false,
@@ -245,7 +263,7 @@ fn http(cluster: &str, prefix: &str) -> Value {
             },
             "http_filters": [{
                 "name": "envoy.filters.http.router",
-                "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+                "typed_config": { "@type": envoy::ROUTER },
             }],
         },
     })

@@ -255,6 +255,16 @@ pub(crate) fn cluster_to(name: &str, port: u16) -> Value {
     })
 }
 
+/// The `@type` of a filter that serves HTTP.
+pub(crate) const HTTP_MANAGER: &str = concat!(
+    "type.googleapis.com/envoy.extensions.filters.network.",
+    "http_connection_manager.v3.HttpConnectionManager"
+);
+
+/// The `@type` of the HTTP filter that sends a request on.
+pub(crate) const ROUTER: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+
 /// A running Envoy; killed and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Envoy {

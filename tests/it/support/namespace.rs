@@ -65,9 +65,8 @@ pub(crate) fn must_be_permitted() {
     if let Some(why) = refused {
         panic!(
             "this test needs user namespaces, and `unshare -Urpfn --mount-proc true` fails here \
-             ({why}): install \
-             util-linux, set kernel.apparmor_restrict_unprivileged_userns=0 (or kernel.unprivileged_userns_clone=1), \
-             or, in a container, run it with --privileged"
+             ({why}): install util-linux, set kernel.apparmor_restrict_unprivileged_userns=0 (or \
+             kernel.unprivileged_userns_clone=1), or, in a container, run it with --privileged"
         );
     }
 }

@@ -6,7 +6,8 @@
 const SCRIPT: &str = "
 import ctypes, os, struct, sys
 number, errno = int(sys.argv[1]), int(sys.argv[2])
-code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | errno), (0x06, 0, 0, 0x7fff0000)]
+refuse, allow = (0x06, 0, 0, 0x00050000 | errno), (0x06, 0, 0, 0x7fff0000)
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), refuse, allow]
 filter = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *one) for one in code))
 class Program(ctypes.Structure):
     _fields_ = [('length', ctypes.c_ushort), ('filter', ctypes.c_void_p)]
