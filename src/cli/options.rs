@@ -115,8 +115,8 @@ pub struct SuperviseArgs {
     /// How long draining takes.
     #[command(flatten)]
     pub times: DrainTimesArgs,
-    /// From the stop signal until the application is killed: draining and its own stop
-    /// [default: 28s]
+    /// Kill the application this long after the first stop signal: draining and its own stop
+    /// [default: off]
     #[arg(long, help_heading = STOPPING, value_name = "D")]
     pub grace: Option<OsString>,
     /// End the proxy after the application: never, always or on-success [default: never]
