@@ -136,7 +136,8 @@ pub struct SuperviseArgs {
     /// An exit code of the application that counts as 0, as 143 for JVMs; repeatable
     #[arg(long, help_heading = PARENT, value_name = "CODE")]
     pub ok_exit: Vec<OsString>,
-    /// The signal that the kernel sends meshim when its own parent dies [default: off]
+    /// What the kernel sends meshim when its own parent dies, and the application when meshim dies
+    /// [default: off]
     #[arg(long, help_heading = PARENT, value_name = "SIG")]
     pub parent_death_signal: Option<OsString>,
 }

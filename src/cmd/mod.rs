@@ -21,7 +21,8 @@ use tracing::Level as TracingLevel;
 use crate::config::{self, Form, Input, Job, Level, Loaded, Report};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
-use crate::io::signals::StopSignals;
+use crate::io::parent_death::{Hidden, Parent};
+use crate::io::signals::{Refused, StopSignals};
 use crate::io::{files, log, stderr};
 
 /// All of meshim but its end: hears signals, reads the settings, does the job, tells a failure.
@@ -30,8 +31,12 @@ use crate::io::{files, log, stderr};
 /// is ready for is lost.
 #[must_use]
 pub fn main(input: impl FnOnce() -> Input) -> Exit {
-    let stop = StopSignals::register();
-    let Loaded { report, job } = config::load(&input());
+    let (stop, parent) = (StopSignals::register(), Parent::now());
+    let input = input();
+    if let Some(hidden) = Hidden::read(&input.args) {
+        return become_hidden(hidden, stop);
+    }
+    let Loaded { report, job } = config::load(&input);
     let level = match report.level {
         Level::Error => TracingLevel::ERROR,
         Level::Warn => TracingLevel::WARN,
@@ -39,7 +44,7 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
-    let exit = match job.and_then(|job| perform(job, stop?)) {
+    let exit = match job.and_then(|job| perform(job, stop?, parent)) {
         Ok(exit) => exit,
         Err(failure) => tell(&report, &failure),
     };
@@ -47,9 +52,18 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
     exit
 }
 
-fn perform(job: Job, stop: StopSignals) -> Result<Exit, Failure> {
+/// The application's process on its way: not a run of its own, so it has no settings.
+fn become_hidden(hidden: Hidden, stop: Result<StopSignals, Refused>) -> Exit {
+    log::to_stderr(TracingLevel::INFO, false);
+    let failure = stop.map_or_else(Failure::from, |stop| hidden.perform(&stop));
+    let exit = tell(&Report::default(), &failure);
+    stderr::flush();
+    exit
+}
+
+fn perform(job: Job, stop: StopSignals, parent: Parent) -> Result<Exit, Failure> {
     match job {
-        Job::Run(run) => run::run(&run, stop),
+        Job::Run(run) => run::run(&run, stop, parent),
         Job::Wait(wait) => wait::wait(&wait, stop),
         Job::Drain(drain) => drain::drain(&drain, stop),
         Job::Quit(quit) => quit::quit(&quit, stop),

@@ -8,7 +8,7 @@ use tokio::select;
 use super::check::{after_start, enforce, listen_at_once, listen_before_start};
 use super::quit::Request;
 use super::runtime::block_on;
-use super::start::{not_started, stopped_before_start};
+use super::start::stopped_before_start;
 use super::supervise::{Background, Start, supervise};
 use super::wait::{End, Waited, until_ready};
 use super::{pod, quit};
@@ -18,7 +18,9 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::findings::identity as ids;
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
+use crate::core::signal::Signal;
 use crate::io::command::{self, BadCommand};
+use crate::io::parent_death::Parent;
 use crate::io::signals::StopSignals;
 use crate::io::{identity, process, stderr};
 
@@ -27,22 +29,17 @@ use crate::io::{identity, process, stderr};
 /// # Errors
 /// The command is missing (before any wait), a finding under `enforce`, the timeout, a
 /// stop signal, fork or exec.
-pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn run(settings: &Run, mut stop: StopSignals, parent: Parent) -> Result<Exit, Failure> {
     stop.hear(settings.stops.added())?;
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
         stderr::flush();
         stop.restore_mask()?;
-        return Err(not_started(&process::become_command(&path, &settings.command)));
+        return Err(process::become_command(&path, &settings.command).into());
     };
     if let Some(signal) = supervised.parent_death {
-        process::set_parent_death_signal(signal).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("the kernel refuses --parent-death-signal {signal}: {error}"),
-            )
-        })?;
+        follow(parent, signal)?;
     }
     let Prepared { proxy, path } = until_start(settings, &mut stop);
     block_on(async {
@@ -65,6 +62,21 @@ pub fn run(settings: &Run, mut stop: StopSignals) -> Result<Exit, Failure> {
         }
         ended
     })
+}
+
+/// Ends as `signal` would end us where our parent has died before we could ask the kernel for it.
+fn follow(parent: Parent, signal: Signal) -> Result<(), Failure> {
+    match parent.death_sends(signal) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::new(
+            Exit::Signal(signal),
+            format!("the parent of meshim has died, for which --parent-death-signal is {signal}"),
+        )),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("the kernel refuses --parent-death-signal {signal}: {error}"),
+        )),
+    }
 }
 
 /// All that comes before the start.

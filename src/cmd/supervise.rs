@@ -12,7 +12,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 use super::quit::Request;
-use super::start::{not_started, stopped_before_start};
+use super::start::stopped_before_start;
 use super::{drain, pod, quit};
 use crate::config::Supervise;
 use crate::core::duration::Spoken;
@@ -21,7 +21,8 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
-use crate::io::process::{self, Application, Change};
+use crate::io::parent_death;
+use crate::io::process::{self, Application, Change, Launch};
 use crate::io::signals::{Arrival, Inbox, StopSignals};
 use crate::io::terminal::Terminal;
 
@@ -54,15 +55,28 @@ pub(super) async fn supervise(start: Start<'_>, stop: &mut StopSignals) -> Resul
         );
     }
     let terminal = Terminal::controlling();
+    let launch = launch(&start)?
+        .in_own_group(terminal.is_none())
+        .signalled_as_group(start.settings.signal_group);
     stopped_before_start(stop)?;
-    let (own_group, to_group) = (terminal.is_none(), start.settings.signal_group);
-    let started = inbox
-        .while_unblocked(|| Application::start(start.path, start.command, own_group, to_group));
-    let application = started.map_err(|error| not_started(&error))?;
+    let application = inbox.while_unblocked(|| launch.start())?;
     // The point of no return: from here on nothing of ours ends the application, and no error of
     // ours ends this function.
     tracing::info!(event = "started", pid = application.pid(), "the application has started");
     Ok(Supervisor::new(start, application, terminal).run(inbox).await)
+}
+
+fn launch(start: &Start<'_>) -> Result<Launch, Failure> {
+    let Some(signal) = start.settings.parent_death else {
+        return Ok(Launch::new(start.path, start.command));
+    };
+    parent_death::launch(start.path, start.command, signal).map_err(|error| {
+        let sentence = format!(
+            "--parent-death-signal needs this program's own file, /proc/self/exe: {error}; mount \
+             /proc"
+        );
+        Failure::new(Exit::Failed, sentence)
+    })
 }
 
 /// What is done beside waiting; at most one thing at a time.

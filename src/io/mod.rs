@@ -8,6 +8,7 @@ pub mod http;
 pub mod identity;
 pub mod install;
 pub mod log;
+pub mod parent_death;
 pub mod process;
 pub mod signals;
 pub mod sockets;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use shared_child::SharedChild;
 use shared_child::unix::SharedChildExt as _;
 
-use crate::core::exit::Exit;
+use crate::core::exit::{Exit, Failure};
 use crate::core::signal::Signal;
 
 /// Why a command was not started although its file is there.
@@ -56,21 +56,25 @@ impl NotStarted {
     }
 }
 
+impl From<NotStarted> for Failure {
+    fn from(error: NotStarted) -> Self {
+        let exit = match error {
+            NotStarted::Gone(..) => Exit::NotFound,
+            NotStarted::NotExecutable(..) => Exit::CannotExecute,
+            NotStarted::Processes(..) | NotStarted::Descriptors(..) | NotStarted::Memory(..) => {
+                Exit::Failed
+            }
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
 /// Replaces this process by `command`, whose file is `path`. Comes back only with an error.
 ///
 /// std's exec sets SIGPIPE to its default again, which Rust's runtime has ignored since the start.
 #[must_use]
 pub fn become_command(path: &Path, command: &[OsString]) -> NotStarted {
-    NotStarted::of(path, prepared(path, command).exec())
-}
-
-fn prepared(path: &Path, command: &[OsString]) -> Command {
-    let (name, args) = command.split_first().unzip();
-    let mut prepared = Command::new(path);
-    prepared
-        .arg0(name.map_or(path.as_os_str(), OsString::as_os_str))
-        .args(args.unwrap_or_default());
-    prepared
+    NotStarted::of(path, Launch::new(path, command).prepared.exec())
 }
 
 /// Orphans of the application come to us and not to the container's init
@@ -80,16 +84,6 @@ fn prepared(path: &Path, command: &[OsString]) -> Command {
 /// The kernel's.
 pub fn adopt_orphans() -> std::io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
-}
-
-/// The kernel sends us `signal` when our own parent dies (`PR_SET_PDEATHSIG`).
-///
-/// # Errors
-/// The kernel's; or `signal` is a real-time one, which no safe interface takes here.
-pub fn set_parent_death_signal(signal: Signal) -> std::io::Result<()> {
-    let signal = rustix::process::Signal::from_named_raw(i32::from(signal.number()));
-    let signal = signal.ok_or(std::io::ErrorKind::InvalidInput)?;
-    Ok(rustix::process::set_parent_process_death_signal(Some(signal))?)
 }
 
 /// Stops this process as Ctrl-Z would, and comes back when somebody continues it. PID 1 cannot be
@@ -125,34 +119,67 @@ pub enum Change {
     Stopped,
 }
 
-impl Application {
-    /// Starts `command`, whose file is `path`; with `own_group` as the leader of a new process
-    /// group; with `to_group` it is its group that is signalled.
+/// A command that is ready to be started.
+#[derive(Debug)]
+pub struct Launch {
+    path: PathBuf,
+    prepared: Command,
+    own_group: bool,
+    to_group: bool,
+}
+
+impl Launch {
+    /// `command`, whose file is `path`.
+    #[must_use]
+    pub fn new(path: &Path, command: &[OsString]) -> Self {
+        let (name, args) = command.split_first().unzip();
+        let mut prepared = Command::new(path);
+        prepared
+            .arg0(name.map_or(path.as_os_str(), OsString::as_os_str))
+            .args(args.unwrap_or_default());
+        Self { path: path.to_owned(), prepared, own_group: false, to_group: false }
+    }
+
+    /// Errors name this file, which the command is going to become.
+    #[must_use]
+    pub fn told_as(self, path: &Path) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
+    /// As the leader of a process group of its own, where `yes`.
+    #[must_use]
+    pub fn in_own_group(mut self, yes: bool) -> Self {
+        if yes {
+            self.prepared.process_group(0);
+        }
+        Self { own_group: yes, ..self }
+    }
+
+    /// Signals go to its group, where `yes`.
+    #[must_use]
+    pub fn signalled_as_group(self, yes: bool) -> Self {
+        Self { to_group: yes, ..self }
+    }
+
+    /// Starts it.
     ///
     /// # Errors
     /// [`NotStarted`]: the errors of fork and exec.
     ///
     /// # Panics
     /// Never: a process id that Linux gives is a positive `i32`.
-    pub fn start(
-        path: &Path,
-        command: &[OsString],
-        own_group: bool,
-        to_group: bool,
-    ) -> Result<Self, NotStarted> {
-        let mut prepared = prepared(path, command);
-        if own_group {
-            prepared.process_group(0);
-        }
-        let child =
-            SharedChild::spawn(&mut prepared).map_err(|error| NotStarted::of(path, error))?;
+    pub fn start(mut self) -> Result<Application, NotStarted> {
+        let child = SharedChild::spawn(&mut self.prepared)
+            .map_err(|error| NotStarted::of(&self.path, error))?;
         let pid = i32::try_from(child.id())
             .ok()
             .and_then(Pid::from_raw)
             .expect("Linux's process ids fit");
-        Ok(Self { child, pid, own_group, to_group })
+        Ok(Application { child, pid, own_group: self.own_group, to_group: self.to_group })
     }
+}
 
+impl Application {
     /// Its process id.
     #[must_use]
     pub const fn pid(&self) -> i32 {
@@ -244,7 +271,8 @@ mod tests {
     #[test]
     fn a_limit_that_is_reached_is_no_fault_of_the_command() {
         let told = |number| {
-            NotStarted::of(Path::new("/app"), std::io::Error::from_raw_os_error(number)).to_string()
+            let error = std::io::Error::from_raw_os_error(number);
+            Failure::from(NotStarted::of(Path::new("/app"), error))
         };
         for (number, part) in [
             (libc::EMFILE, "raise this container's RLIMIT_NOFILE"),
@@ -252,12 +280,12 @@ mod tests {
             (libc::EAGAIN, "raise the pod's pids limit"),
             (libc::ENOMEM, "raise the container's memory limit"),
         ] {
-            let sentence = told(number);
-            assert!(
-                sentence.contains("cannot be started") && sentence.contains(part),
-                "{sentence}"
-            );
+            let Failure { exit, sentence, .. } = told(number);
+            assert!(sentence.contains("cannot be started"), "{sentence}");
+            assert!(sentence.contains(part) && exit == Exit::Failed, "{sentence}");
         }
-        assert!(told(libc::ENOEXEC).contains("cannot be executed"));
+        let [refused, gone] = [libc::ENOEXEC, libc::ENOENT].map(told);
+        assert!(refused.sentence.contains("cannot be executed"));
+        assert_eq!((refused.exit, gone.exit), (Exit::CannotExecute, Exit::NotFound));
     }
 }

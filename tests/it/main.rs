@@ -10,6 +10,7 @@ mod identity;
 mod listening;
 mod load;
 mod manifests;
+mod parent_death;
 mod quit;
 mod real_envoy;
 mod signals;
