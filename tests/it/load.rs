@@ -1,12 +1,12 @@
-//! No request lost: fifty clients through a real Envoy to an application that is stopped under
-//! load.
+//! No request lost: fifty clients, most of them busy without a pause, to an application that ends
+//! at TERM without finishing anything, through a real Envoy and without any proxy.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "those rules are for meshim; a test has clients and a server in threads"
 )]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,12 +15,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::support::client::{Answered, Client, Http};
 use crate::support::envoy::{self, Bootstrap, Envoy, cluster_to};
 use crate::support::meshim::{Meshim, Running};
+use crate::support::namespace::inside;
 use crate::support::process::Process;
 use crate::support::shared::poll;
 
-/// A server that answers after 20 ms, ends at once on TERM, and says on which port it listens.
+/// A server that answers `/250` after 250 ms, and `/` after 20; ends at once on TERM, and says on
+/// which port it listens.
 const SERVER: &str = "
 import signal, sys, threading, time, os, socket, socketserver
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -31,7 +34,7 @@ class Handler(socketserver.StreamRequestHandler):
             line = self.rfile.readline()
             if not line: return
             while self.rfile.readline() not in (b'\\r\\n', b''): pass
-            time.sleep(0.02)
+            time.sleep(int(line.split()[1][1:] or 20) / 1000)
             self.wfile.write(b'HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nok')
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
@@ -94,27 +97,10 @@ pub(crate) fn get_once(port: u16) -> String {
 
 /// One HTTP/2 request on a connection of its own; does the server answer it with a GOAWAY?
 pub(crate) fn is_sent_away_over_http2(port: u16) -> bool {
-    const GOAWAY: u8 = 7;
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
-    stream.set_read_timeout(Some(Duration::from_secs(2))).expect("every socket has it");
-    // An empty SETTINGS; HEADERS on stream 1, complete: GET, http, /, and the authority `a` (RFC
-    // 9113, RFC 7541).
-    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'a'];
-    let request = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &headers].concat();
-    stream.write_all(&request).expect("it is open");
-    loop {
-        let mut head = [0; 9];
-        if stream.read_exact(&mut head).is_err() {
-            return false;
-        }
-        if head[3] == GOAWAY {
-            return true;
-        }
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut body = vec![0; usize::try_from(length).expect("24 bits")];
-        stream.read_exact(&mut body).expect("a frame comes whole");
-    }
+    let mut client = Client::connect(port, Http::Two).expect("somebody listens");
+    // The GOAWAY may come behind the answer.
+    let answered = (0..2).map(|_| client.get("/").expect("it is answered"));
+    answered.last() != Some(Answered::GoOn)
 }
 
 /// A port that is free now.
@@ -123,94 +109,74 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
+/// How one client uses its connection.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    http: Http,
+    path: &'static str,
+    /// A connection for each request.
+    anew: bool,
+}
+
 /// What the clients know and count together.
 #[derive(Debug, Default)]
 struct World {
     /// The endpoint has been taken out of the load balancing: no new connections.
     removed: AtomicBool,
+    begun: AtomicU64,
     answered: AtomicU64,
     lost: AtomicU64,
 }
 
-/// One client with a keep-alive connection, as another sidecar is: goes on until the endpoint is
-/// removed and its connection is closed by the proxy's wish, or until a request is lost.
-fn client(port: u16, world: &World) {
+/// One client, as another sidecar is: goes on until the endpoint is removed and its connection is
+/// closed by the server's wish, or until a request is lost.
+fn client(port: u16, manner: Manner, world: &World) {
     while !world.removed.load(Ordering::SeqCst) {
-        let connected = TcpStream::connect(("127.0.0.1", port)).ok();
-        if connected.and_then(|stream| requests(stream, world)).is_none() {
+        if connection(port, manner, world).is_err() {
             world.lost.fetch_add(1, Ordering::SeqCst);
             return;
         }
     }
 }
 
-/// Requests until an answer asks to close the connection; `None` where one was lost.
-fn requests(stream: TcpStream, world: &World) -> Option<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    stream.set_nodelay(true).ok()?;
-    let mut stream = BufReader::new(stream);
+/// Requests on one connection until the server wants it closed; an error is a lost one.
+fn connection(port: u16, manner: Manner, world: &World) -> std::io::Result<()> {
+    world.begun.fetch_add(1, Ordering::SeqCst);
+    let mut client = Client::connect(port, manner.http)?;
     loop {
-        let close = request(&mut stream)?;
+        let answered = client.get(manner.path)?;
+        if answered == Answered::NotBegun {
+            return Ok(());
+        }
         world.answered.fetch_add(1, Ordering::SeqCst);
-        if close {
-            return Some(());
+        if answered == Answered::AndGo || manner.anew {
+            return Ok(());
         }
+        world.begun.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// One request; `None` where it was lost, else: did the answer ask to close the connection?
-fn request(stream: &mut BufReader<TcpStream>) -> Option<bool> {
-    stream.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").ok()?;
-    let (mut line, mut close, mut length) = (String::new(), false, 0);
-    stream.read_line(&mut line).ok()?;
-    if !line.starts_with("HTTP/1.1 200") {
-        return None;
-    }
-    loop {
-        line.clear();
-        stream.read_line(&mut line).ok()?;
-        let header = line.trim().to_ascii_lowercase();
-        close |= header == "connection: close";
-        if let Some(value) = header.strip_prefix("content-length: ") {
-            length = value.parse().ok()?;
-        }
-        if header.is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some(close)
+/// Fifty clients: five of each language in `https` have requests of 8 s, the others of 0.1 s.
+fn fifty(https: &[Http], anew: bool) -> Vec<Manner> {
+    let slow = https.iter().flat_map(|http| [(*http, "/8000"); 5]);
+    let fast = https.iter().copied().cycle().map(|http| (http, "/100"));
+    slow.chain(fast).take(50).map(|(http, path)| Manner { http, path, anew }).collect()
 }
 
-/// Stops a supervised server under load; how many requests were answered and lost.
-fn stopped_under_load(options: &[&str]) -> (u64, u64) {
-    let (port, inbound) = (free_port(), free_port());
-    let bootstrap = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", port));
-    let envoy = Envoy::start_with(
-        &bootstrap.listener(inbound_listener(inbound)),
-        &["--drain-strategy", "immediate"],
-    );
-    let url = envoy.admin_url();
-    let port = port.to_string();
-    let run: Running = Meshim::starts(["python3", "-c", SERVER, &port])
-        .with(["--admin-url", &url])
-        .with(options.to_vec())
-        .spawn();
-    run.wait_for_stdout("port ");
-    poll(|| TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy's workers listen");
+/// Stops a supervised server behind `inbound` under load; how many requests were answered and lost.
+fn stopped_under_load(run: Running, inbound: u16, manners: Vec<Manner>) -> (u64, u64) {
     let world = Arc::new(World::default());
-    let clients: Vec<_> = (0..50)
-        .map(|_| {
-            let world = Arc::clone(&world);
-            std::thread::spawn(move || client(inbound, &world))
-        })
-        .collect();
-    wait_until(&world, 1_000);
+    let clients = manners.into_iter().map(|manner| {
+        let world = Arc::clone(&world);
+        std::thread::spawn(move || client(inbound, manner, &world))
+    });
+    let clients: Vec<_> = clients.collect();
+    // Every one of the slow ones is under way by then.
+    wait_until(&world, 400);
     run.signal(Signal::SIGTERM);
-    // The endpoint is removed some time after the signal, as Kubernetes does it: 500 more requests
+    // The endpoint is removed some time after the signal, as Kubernetes does it: 300 more requests
     // have ended by then.
-    wait_until(&world, world.answered.load(Ordering::SeqCst) + 500);
+    wait_until(&world, world.answered.load(Ordering::SeqCst) + 300);
     world.removed.store(true, Ordering::SeqCst);
     for client in clients {
         client.join().expect("a client never panics");
@@ -219,22 +185,78 @@ fn stopped_under_load(options: &[&str]) -> (u64, u64) {
     (world.answered.load(Ordering::SeqCst), world.lost.load(Ordering::SeqCst))
 }
 
-/// Until so many have been answered, or every client has lost its request and gone home.
+/// Until so many have been answered, or nobody with short requests is left.
 fn wait_until(world: &World, answered: u64) {
     let until = Instant::now() + Duration::from_secs(30);
-    while world.answered.load(Ordering::SeqCst) < answered && world.lost.load(Ordering::SeqCst) < 50
+    while world.answered.load(Ordering::SeqCst) < answered && world.lost.load(Ordering::SeqCst) < 40
     {
         assert!(Instant::now() < until, "{world:?}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
+/// A supervised server on this port.
+fn server(port: u16, options: &[&str]) -> Running {
+    let port = port.to_string();
+    let run = Meshim::starts(["python3", "-c", SERVER, &port]).with(options.to_vec()).spawn();
+    run.wait_for_stdout("port ");
+    run
+}
+
+fn behind_envoy(options: &[&str]) -> (u64, u64) {
+    let (port, inbound) = (free_port(), free_port());
+    let bootstrap = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", port));
+    let envoy = Envoy::start_with(
+        &bootstrap.listener(inbound_listener(inbound)),
+        &["--drain-strategy", "immediate"],
+    );
+    let run = server(port, &[&["--admin-url", &envoy.admin_url()], options].concat());
+    poll(|| TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy's workers listen");
+    stopped_under_load(run, inbound, fifty(&[Http::One, Http::Two], false))
+}
+
 #[test]
-fn no_request_is_lost_with_draining_and_some_are_without() {
-    let (answered, lost) = stopped_under_load(&["--drain", "--drain-min=2s", "--drain-max=20s"]);
-    println!("with draining: {answered} answered, {lost} lost");
-    let (without, lost_without) = stopped_under_load(&["--supervise"]);
-    println!("without draining: {without} answered, {lost_without} lost");
-    assert_eq!(lost, 0);
-    assert!(lost_without > 0);
+fn no_request_is_lost_behind_an_envoy_with_draining_and_some_are_without() {
+    let _ = envoy::binary();
+    inside(|| {
+        let (answered, lost) = behind_envoy(&["--drain", "--drain-min=1s", "--drain-max=20s"]);
+        println!("behind an Envoy, with draining: {answered} answered, {lost} lost");
+        let (without, lost_without) = behind_envoy(&["--supervise"]);
+        println!("behind an Envoy, without draining: {without} answered, {lost_without} lost");
+        assert_eq!(lost, 0);
+        assert!(lost_without > 0);
+    });
+}
+
+fn without_proxy(options: &[&str], anew: bool) -> (u64, u64) {
+    let port = free_port();
+    let run = server(port, &[&["--mesh=none"], options].concat());
+    stopped_under_load(run, port, fifty(&[Http::One], anew))
+}
+
+#[test]
+fn without_a_proxy_no_request_is_lost_of_clients_that_connect_anew() {
+    inside(|| {
+        let drain = ["--drain", "--drain-min=1s", "--drain-max=20s"];
+        let (answered, lost) = without_proxy(&drain, true);
+        println!("connecting anew, with draining: {answered} answered, {lost} lost");
+        let (without, lost_without) = without_proxy(&["--supervise"], true);
+        println!("connecting anew, without draining: {without} answered, {lost_without} lost");
+        assert_eq!(lost, 0);
+        assert!(lost_without > 0);
+    });
+}
+
+/// Nobody tells them to go: each may lose the one request that is under way in the end.
+#[test]
+fn without_a_proxy_a_busy_keep_alive_client_loses_one_request_at_most() {
+    inside(|| {
+        let drain = ["--drain", "--drain-min=1s", "--drain-max=4s"];
+        let (answered, lost) = without_proxy(&drain, false);
+        println!("busy without a pause, with draining: {answered} answered, {lost} lost");
+        let (without, lost_without) = without_proxy(&["--supervise"], false);
+        println!("busy without a pause, without: {without} answered, {lost_without} lost");
+        assert!(lost <= 50, "{lost}");
+        assert!(answered > without);
+    });
 }

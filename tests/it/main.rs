@@ -7,6 +7,7 @@ mod examples;
 mod exec;
 mod faults;
 mod identity;
+mod idle;
 mod listening;
 mod load;
 mod manifests;

@@ -85,7 +85,7 @@ impl StatsPage {
     }
 }
 
-/// May this counter be one of the inbound side's? What is not is not kept: a proxy may have thousands.
+/// May this counter be one of the inbound side's? What is not is not kept: there may be thousands.
 fn is_counted(name: &str) -> bool {
     let is_part = name.contains(".worker_") || name.starts_with("http.outbound");
     !is_part && (name.starts_with("http.") || name.starts_with("listener."))

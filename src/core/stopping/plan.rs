@@ -17,7 +17,8 @@ const SHARE_OF_STOP: u32 = 5;
 const MINIMUM_DRAIN: Duration = Duration::from_secs(5);
 
 /// How long a classic sidecar of these meshes serves after SIGTERM, by default (kuma:
-/// `KUMA_DATAPLANE_DRAIN_TIME`; consul-k8s: `sidecar-proxy-lifecycle-shutdown-grace-period-seconds`).
+/// `KUMA_DATAPLANE_DRAIN_TIME`; consul-k8s:
+/// `sidecar-proxy-lifecycle-shutdown-grace-period-seconds`).
 const DEFAULT_LIFE: Duration = Duration::from_secs(30);
 
 /// What the user set.

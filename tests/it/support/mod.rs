@@ -3,6 +3,7 @@
 //!
 //! Everything here ends what it started when it is dropped, and no wait is without a bound.
 
+pub(crate) mod client;
 pub(crate) mod directory;
 pub(crate) mod envoy;
 pub(crate) mod listener;

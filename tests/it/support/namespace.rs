@@ -28,7 +28,8 @@ const INSIDE: &str = "MESHIM_TEST_INSIDE";
 
 /// Runs `body` in namespaces of its own. Call it from a `#[test]`, with a closure written right
 /// there: its name tells which test to run again. What a body needs from the network (a real Envoy)
-/// must be fetched before.
+/// must be fetched before. What a body prints is seen with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "a test may publish what it counted")]
 pub(crate) fn inside(body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         bring_loopback_up();
@@ -46,6 +47,7 @@ pub(crate) fn inside(body: impl FnOnce()) {
     let ended = Process::spawn(&mut command).wait_within(super::shared::DEADLINE * 2);
     let passed = ended.code == Some(0) && ended.stdout.contains("1 passed");
     assert!(passed, "{name} failed in namespaces of its own:\n{}\n{}", ended.stdout, ended.stderr);
+    print!("{}", ended.stdout);
 }
 
 /// Panics with the remedy where this user may not make namespaces. Asked once.
