@@ -8,22 +8,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::pod::Pod;
+use super::pod;
 use super::runtime::block_on;
 use crate::config::{Check, Enforcement, Form};
 use crate::core::exit::{Exit, Failure};
+use crate::core::findings::check::{JUDGES, judge_all};
 use crate::core::findings::finding::{Finding, Severity};
-use crate::core::findings::identity::{self as ids, Identity};
-use crate::core::findings::listen::messages::spoken_ports;
-use crate::core::findings::listen::sockets::{Socket, owner};
-use crate::core::findings::listen::{
-    cases::Facts,
-    judge::{before_start, for_real},
-};
+use crate::core::findings::identity as ids;
+use crate::core::findings::listen::facts;
+use crate::core::findings::listen::judge::before_the_wait;
 use crate::core::findings::report::Report;
-use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
-use crate::io::identity;
 
 /// How long a supervised application is given to listen before nobody looks any more.
 const LISTENS_WITHIN: Duration = Duration::from_mins(1);
@@ -36,85 +31,37 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// stdout cannot be written.
 pub fn check(settings: &Check) -> Result<Exit, Failure> {
-    let report = block_on(async {
-        let pod = Pod::of(settings.proxy.as_ref(), settings.request_timeout).await;
-        Ok(report(pod, &settings.listen))
-    })?;
+    let pod = block_on(async { Ok(pod::look(settings).await) })?;
+    let verdict = judge_all(JUDGES, &pod);
+    let report = Report {
+        findings: verdict.findings,
+        facts: facts::of(&pod),
+        not_seen: verdict.not_seen,
+        judges: verdict.judges,
+        blind: verdict.blind,
+    };
     let text = if settings.form == Form::Json { report.json() } else { report.text() };
     let written = std::io::stdout().write_all(text.as_bytes());
     written
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))?;
-    Ok(if report.is_ok() { Exit::Yes } else { Exit::No })
+    Ok(if report.has_errors() { Exit::No } else { Exit::Yes })
 }
 
-fn report(pod: Pod, declared: &[SocketAddr]) -> Report {
-    let (uid, gid) = identity::own();
-    let ours = Identity { uid, gid, proxy_owner: pod.proxy_owner };
-    let mut findings = ids::judge(pod.mesh, ours);
-    findings.extend(for_real(&pod.facts(declared)));
-    let mesh = match (pod.mesh, &pod.istio_version) {
-        (Mesh::None, _) if pod.ambient => {
-            "none in this pod (ambient: the node's ztunnel carries the traffic)".to_owned()
-        }
-        (Mesh::None, _) => "none: no mesh's proxy listens in this pod".to_owned(),
-        (mesh, Some(version)) => format!("{mesh} {version}"),
-        (mesh, None) => mesh.to_string(),
-    };
-    let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
-    let mut facts = vec![
-        ("mesh", mesh),
-        ("identity", format!("user {uid}, group {gid}")),
-        (
-            "pod addresses",
-            if addresses.is_empty() { "not known".to_owned() } else { addresses.join(", ") },
-        ),
-        ("listening", listening(&pod)),
-    ];
-    if let Some(forwarding) = &pod.forwarding {
-        facts.push(("inbound traffic", forwarding.to_string()));
-    }
-    Report { findings, facts, not_seen: pod.not_seen }
-}
-
-/// `0.0.0.0 port 8080; 127.0.0.1 ports 9000-9002`
-fn listening(pod: &Pod) -> String {
-    let mut places: Vec<(String, Vec<u16>)> = Vec::new();
-    for socket in ours(pod) {
-        let address = socket.bound.address;
-        let only = socket.bound.v6only == Some(true) && address.ip().is_unspecified();
-        let place = format!("{}{}", address.ip(), if only { " (IPv6 only)" } else { "" });
-        match places.iter_mut().find(|(known, _)| *known == place) {
-            Some((_, ports)) => ports.push(address.port()),
-            None => places.push((place, vec![address.port()])),
-        }
-    }
-    if places.is_empty() {
-        return "no process of this container listens on a TCP port".to_owned();
-    }
-    let each = places.iter().map(|(place, ports)| format!("{place} {}", spoken_ports(ports)));
-    each.collect::<Vec<String>>().join("; ")
-}
-
-fn ours(pod: &Pod) -> impl Iterator<Item = &Socket> {
-    let proxy_uid = pod.facts(&[]).proxy_uid;
-    let is_ours = move |socket: &&Socket| owner(socket, pod.mesh, proxy_uid).is_ours();
-    pod.sockets.iter().filter(is_ours)
-}
-
-/// Judges `--listen` before the wait, by what no answer of the proxy could change.
+/// Judges who we are beside this proxy, and where the application is going to listen by what no
+/// answer of the proxy could change.
 ///
 /// # Errors
 /// An error finding, under `enforce`.
-pub(super) fn listen_at_once(
+pub(super) fn at_once(
     enforcement: Enforcement,
-    mesh: Mesh,
+    proxy: &Proxy,
     declared: &[SocketAddr],
 ) -> Result<(), Failure> {
-    if enforcement == Enforcement::Off || declared.is_empty() {
+    if enforcement == Enforcement::Off {
         return Ok(());
     }
-    let facts = Facts { mesh, proxy_uid: None, pod: &[], forwarding: None, sockets: &[], declared };
-    enforce(enforcement, &before_start(&facts))
+    enforce(enforcement, &ids::judge(&pod::of_identity(proxy.clone())).findings)?;
+    enforce(enforcement, &before_the_wait(proxy, declared))
 }
 
 /// Judges `--listen` between the proxy's readiness and the start: then the inbound clusters are
@@ -131,18 +78,18 @@ pub(super) async fn listen_before_start(
     if enforcement == Enforcement::Off || declared.is_empty() {
         return Ok(());
     }
-    let pod = Pod::of_forwarding(proxy, request_timeout).await;
-    for not_seen in &pod.not_seen {
+    let judged = pod::judge_before_start(proxy, declared, request_timeout).await;
+    for not_seen in &judged.not_seen {
         tracing::info!("--listen is judged without {not_seen}");
     }
-    enforce(enforcement, &before_start(&pod.facts(declared)))
+    enforce(enforcement, &judged.findings)
 }
 
 /// Logs what is no error, and stops at an error under `enforce`.
 ///
 /// # Errors
 /// The errors, as one sentence.
-pub(super) fn enforce(enforcement: Enforcement, findings: &[Finding]) -> Result<(), Failure> {
+fn enforce(enforcement: Enforcement, findings: &[Finding]) -> Result<(), Failure> {
     let (errors, others): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(|finding| {
         finding.severity == Severity::Error && enforcement == Enforcement::Enforce
     });
@@ -170,11 +117,11 @@ pub async fn after_start(proxy: &Proxy, declared: &[SocketAddr], request_timeout
         // Some 25 looks in the whole minute: an application that never listens is hardly ever woken
         // up for.
         sleep((now / 4).max(FIRST_PAUSE)).await;
-        let pod = Pod::of_sockets(Some(proxy.mesh));
-        let listening: Vec<SocketAddr> = ours(&pod).map(|socket| socket.bound.address).collect();
+        let pod = pod::of_sockets(proxy.clone());
+        let listening: Vec<SocketAddr> =
+            pod.application().iter().map(|(socket, _)| socket.bound.address).collect();
         if !listening.is_empty() && listening == before {
-            let pod = Pod::of_listening(proxy, request_timeout).await;
-            let findings = for_real(&pod.facts(declared));
+            let findings = pod::judge_for_real(proxy, declared, request_timeout).await.findings;
             for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
                 tracing::warn!("{finding}");
             }

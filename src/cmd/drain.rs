@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use super::pod::{self, Pod};
+use super::pod;
 use super::runtime::block_on;
 use crate::config::Drain as Settings;
 use crate::core::duration::Spoken;
@@ -17,9 +17,9 @@ use crate::core::envoy::state::State;
 use crate::core::envoy::stats::StatsPage;
 use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
-use crate::core::findings::listen::sockets::{Served, served};
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
+use crate::core::sockets::owner::Served;
 use crate::core::stopping::drain::{self, Counted, Counters, Drain, Next, Reason};
 use crate::core::stopping::drained;
 use crate::core::stopping::idle::{Rule, Sample};
@@ -218,17 +218,12 @@ impl Changes {
 /// Looked at once, at the stop signal: an application closes its listening sockets when it stops,
 /// and goes on answering. `None`, and a word in the log, where sockets cannot be seen at all.
 fn application_ports(proxy: Option<&Proxy>) -> Option<Served> {
-    let pod = Pod::of_sockets(Some(proxy.map_or(Mesh::None, |proxy| proxy.mesh)));
-    if !pod.readable {
-        tracing::warn!(
-            "the application's connections cannot be watched: neither sock_diag nor /proc/net/tcp \
-             tells them; mount /proc"
-        );
+    let pod = pod::of_sockets(proxy.cloned().unwrap_or_else(|| Proxy::of(Mesh::None)));
+    if let Some(unread) = &pod.sockets.unread {
+        tracing::warn!("the application's connections cannot be watched: {unread}");
         return None;
     }
-    let given = proxy.into_iter().flat_map(Proxy::ports).collect::<Vec<u16>>();
-    let facts = pod.facts(&[]);
-    let served = served(facts.sockets, facts.mesh, facts.proxy_uid, &given);
+    let served = pod.owners().served(&pod.sockets.all);
     if !served.unsure.is_empty() {
         tracing::info!(
             ports = ?served.unsure,

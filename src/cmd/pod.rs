@@ -1,284 +1,215 @@
-//! Gathers what listen addresses are judged by: sockets, their holders, the pod's addresses, how
-//! the proxy forwards.
+//! One look at the pod: which proxy, which sockets, what the proxy says.
 //!
-//! Everything that could not be seen is kept in words; nothing is guessed silently.
+//! Owns what is asked for, and in which order; what it means is core's. What could not be seen is
+//! kept as such.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::Check;
 use crate::core::endpoint::Endpoint;
-use crate::core::envoy::inbound_clusters::{InboundClusters, InboundClustersPage};
-use crate::core::envoy::page::Page as _;
+use crate::core::envoy::inbound_clusters::InboundClustersPage;
+use crate::core::envoy::init_dump::InitDump;
+use crate::core::envoy::manifest::ManifestPage;
+use crate::core::envoy::page::Page;
 use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
-use crate::core::findings::identity::proxy_uid;
-use crate::core::findings::listen::cases::Facts;
-use crate::core::findings::listen::forwarding::Forwarding;
-use crate::core::findings::listen::sockets::{Bound, Holder, Socket};
-use crate::core::mesh::{self, Detected, Mesh};
+use crate::core::findings::finding::Severity;
+use crate::core::findings::judged::Judged;
+use crate::core::findings::listen::judge::{before_start, for_real};
+use crate::core::findings::pod::{Addresses, Asked, Expected, Pod, Readiness, Sockets};
+use crate::core::mesh::{self, Detected, Expect, Mesh};
 use crate::core::proxy::Proxy;
+use crate::core::sockets::bound::Bound;
+use crate::core::sockets::listener::Listener;
+use crate::core::sockets::owner::{Holder, Socket};
+use crate::core::waiting::observation::{self, Observation};
 use crate::io::admin::Admin;
-use crate::io::sockets::listener::Listener;
+use crate::io::http::client::Client;
+use crate::io::identity;
 use crate::io::sockets::{addresses, listening, owners};
 
-/// The pod as it was seen.
-#[derive(Debug)]
-pub(super) struct Pod {
-    pub(super) mesh: Mesh,
-    /// Could the pod's sockets be read at all?
-    pub(super) readable: bool,
-    /// Does the node's ztunnel carry this pod's traffic?
-    pub(super) ambient: bool,
-    pub(super) istio_version: Option<String>,
-    /// The user that owns the proxy's sockets, where there are any.
-    pub(super) proxy_owner: Option<u32>,
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) forwarding: Option<Forwarding>,
-    pub(super) sockets: Vec<Socket>,
-    pub(super) not_seen: Vec<String>,
+/// Looks at everything that `check` judges.
+pub(super) async fn look(settings: &Check) -> Pod {
+    let sockets = sockets(|_| true);
+    let timeout = settings.request_timeout;
+    let detected = detected(sockets.all.iter().map(|socket| socket.bound.address.port()));
+    let (proxy, expected) = match (&settings.proxy, detected) {
+        (Some(proxy), _) => (proxy.clone(), Expected::ByUser),
+        (None, Detected::Sidecar(mesh)) => (Proxy::of(mesh), Expected::ByNobody),
+        (None, _) => (Proxy::of(Mesh::None), Expected::ByNobody),
+    };
+    let mut pod = Pod {
+        expected,
+        is_ambient: settings.proxy.is_none() && detected == Detected::Ambient,
+        identity: Some(identity::own()),
+        sockets,
+        declared: settings.listen.clone(),
+        ..Pod::of(proxy)
+    };
+    pod.readiness = readiness(&pod.proxy, timeout).await;
+    pod.clusters = clusters(&pod.proxy, timeout).await;
+    pod.manifest = manifest(&pod.proxy, timeout).await;
+    pod.addresses = addresses(&pod.manifest);
+    pod
 }
 
-/// When `/server_info` is worth its price, which is 13 times that of `/ready`: one run asks for it
-/// twice at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    /// Somebody wants to read the version.
-    Always,
-    /// The version decides how inbound traffic is forwarded, or nothing else tells the pod's
-    /// addresses.
-    WhereNeeded,
-    /// The version has been asked for before.
-    ForAddresses,
+/// Who this process is, beside whatever listens by now.
+pub(super) fn of_identity(proxy: Proxy) -> Pod {
+    let mut pod = Pod { in_its_container: true, ..Pod::of(proxy) };
+    pod.identity = Some(identity::own());
+    if pod.proxy.mesh.profile().uid.is_some() {
+        pod.sockets = sockets(|_| false);
+    }
+    pod
 }
 
-impl Need {
-    const fn is_worth_it(self, has_clusters: bool, has_addresses: bool) -> bool {
-        match self {
-            Self::Always => true,
-            Self::WhereNeeded => !has_clusters || !has_addresses,
-            Self::ForAddresses => !has_addresses,
+/// Who listens beside a known proxy, seen from the container that the application was started in.
+pub(super) fn of_sockets(proxy: Proxy) -> Pod {
+    Pod { in_its_container: true, sockets: sockets(|_| true), ..Pod::of(proxy) }
+}
+
+/// Judges where the application is going to listen, by how a proxy that is ready forwards.
+pub(super) async fn judge_before_start(
+    proxy: &Proxy,
+    declared: &[SocketAddr],
+    timeout: Duration,
+) -> Judged {
+    let mut pod = Pod { in_its_container: true, ..Pod::of(proxy.clone()) };
+    pod.declared = declared.to_vec();
+    // Whose a socket is matters only where it is in the way.
+    pod.sockets = sockets(|listener| {
+        declared.iter().any(|address| address.port() == listener.address.port())
+    });
+    judge(pod, before_start, timeout).await
+}
+
+/// Judges where the application listens, once it has started.
+pub(super) async fn judge_for_real(
+    proxy: &Proxy,
+    declared: &[SocketAddr],
+    timeout: Duration,
+) -> Judged {
+    let mut pod = of_sockets(proxy.clone());
+    pod.declared = declared.to_vec();
+    judge(pod, for_real, timeout).await
+}
+
+/// `/server_info` costs the proxy 13 times what `/ready` does: it is asked for only where nothing
+/// else tells how traffic is forwarded and where the pod is, or where something seems to be wrong.
+async fn judge(mut pod: Pod, judge: fn(&Pod) -> Judged, timeout: Duration) -> Judged {
+    pod.clusters = clusters(&pod.proxy, timeout).await;
+    pod.addresses = addresses(&pod.manifest);
+    let is_known = pod.clusters.said().is_some_and(|clusters| !clusters.is_empty())
+        && !pod.addresses.all().is_empty();
+    let judged = judge(&pod);
+    if is_known && judged.findings.iter().all(|finding| finding.severity == Severity::Info) {
+        return judged;
+    }
+    pod.manifest = manifest(&pod.proxy, timeout).await;
+    pod.addresses = addresses(&pod.manifest);
+    judge(&pod)
+}
+
+/// The pod's listening sockets, and the processes that hold those that are `wanted`.
+fn sockets(wanted: impl Fn(&Listener) -> bool) -> Sockets {
+    let listening = match listening::listening() {
+        Ok(listening) => listening,
+        Err(error) => {
+            let unread =
+                format!("neither sock_diag nor /proc/net/tcp tells them: {error}; mount /proc");
+            return Sockets { unread: Some(unread), ..Sockets::default() };
         }
+    };
+    let wanted: Vec<u64> = listening
+        .iter()
+        .filter(|listener| wanted(listener))
+        .map(|listener| listener.inode)
+        .collect();
+    let holders =
+        (!wanted.is_empty()).then(|| owners::holders(Path::new("/proc"), wanted.iter().copied()));
+    let holder = |inode: u64| match &holders {
+        Some(holders) if wanted.contains(&inode) => holders.of(inode),
+        _ => Holder::Unseen,
+    };
+    let all = listening.iter().map(|listener| Socket {
+        bound: Bound { address: listener.address, v6only: listener.v6only },
+        uid: listener.uid,
+        holder: holder(listener.inode),
+    });
+    Sockets {
+        all: all.collect(),
+        unread: None,
+        unread_holders: holders.as_ref().and_then(|holders| holders.problem.clone()),
+        unseen_processes: holders.as_ref().map_or(0, |holders| holders.unseen),
     }
 }
 
-impl Pod {
-    /// Looks at everything. `given` is the proxy that the user named; `None` is learnt from what
-    /// listens.
-    pub(super) async fn of(given: Option<&Proxy>, request_timeout: Duration) -> Self {
-        let mut pod = Self::of_sockets(given.map(|proxy| proxy.mesh));
-        if given.is_none() && !pod.readable {
-            pod.not_seen.push(
-                "which mesh this is, so no listen address is judged; name it with --mesh"
-                    .to_owned(),
-            );
-        } else {
-            let proxy = given.cloned().unwrap_or_else(|| Proxy::of(pod.mesh));
-            pod.look_at_forwarding(&proxy, request_timeout, Need::Always).await;
-        }
-        pod.look_at_addresses();
-        pod
+async fn readiness(proxy: &Proxy, timeout: Duration) -> Readiness {
+    let mut readiness = Readiness::default();
+    if let Some(cheap) = &proxy.cheap {
+        readiness.cheap = Some((cheap.clone(), observe(cheap, Expect::EnvoyReady, timeout).await));
     }
+    for ready in &proxy.ready {
+        let seen = observe(&ready.url, ready.expect, timeout).await;
+        readiness.authorities.push((ready.url.clone(), seen));
+    }
+    let mut seen = readiness.cheap.iter().chain(&readiness.authorities).map(|(_, seen)| seen);
+    let waits = seen.any(|seen| matches!(seen, Observation::NotReady { .. }));
+    if let (Some(admin), true) = (&proxy.admin, waits) {
+        let read = Admin::new(admin).read::<InitDump>(Instant::now() + timeout).await;
+        readiness.unready = read.unwrap_or_default();
+    }
+    readiness
+}
 
-    /// Looks at what listens beside a known proxy, and at how that forwards: after start.
-    pub(super) async fn of_listening(proxy: &Proxy, request_timeout: Duration) -> Self {
-        let mut pod = Self::of_sockets(Some(proxy.mesh));
-        pod.look_at_forwarding(proxy, request_timeout, Need::ForAddresses).await;
-        pod.look_at_addresses();
-        pod
+async fn observe(endpoint: &Endpoint, expect: Expect, timeout: Duration) -> Observation {
+    let until = Instant::now() + timeout;
+    if expect == Expect::ServerInfo {
+        let mut admin = Admin::new(endpoint);
+        return observation::of_server_info(admin.read::<ServerInfoPage>(until).await);
     }
+    let mut client = Client::new(endpoint.address.clone());
+    observation::decode(expect, client.get(&endpoint.path, until).await)
+}
 
-    /// Looks at nothing but how a known proxy forwards, and at the pod's addresses: before start.
-    pub(super) async fn of_forwarding(proxy: &Proxy, request_timeout: Duration) -> Self {
-        let mut pod = Self::new(proxy.mesh);
-        pod.look_at_forwarding(proxy, request_timeout, Need::WhereNeeded).await;
-        pod.look_at_addresses();
-        pod
+/// The inbound clusters of a proxy whose clusters have names that meshim knows.
+async fn clusters(
+    proxy: &Proxy,
+    timeout: Duration,
+) -> Asked<<InboundClustersPage as Page>::Content> {
+    if !matches!(proxy.mesh, Mesh::Istio | Mesh::Envoy) {
+        return Asked::Not;
     }
+    ask::<InboundClustersPage>(proxy, timeout).await
+}
 
-    /// Looks at nothing but the sockets and whose they are.
-    pub(super) fn of_sockets(given: Option<Mesh>) -> Self {
-        let mut pod = Self::new(given.unwrap_or(Mesh::None));
-        pod.readable = pod.look_at_sockets();
-        if pod.readable && given.is_none() {
-            pod.name_the_mesh();
-        }
-        pod.learn_the_proxys_owner();
-        pod
-    }
+async fn manifest(proxy: &Proxy, timeout: Duration) -> Asked<<ManifestPage as Page>::Content> {
+    ask::<ManifestPage>(proxy, timeout).await
+}
 
-    const fn new(mesh: Mesh) -> Self {
-        Self {
-            mesh,
-            readable: false,
-            ambient: false,
-            istio_version: None,
-            proxy_owner: None,
-            addresses: Vec::new(),
-            forwarding: None,
-            sockets: Vec::new(),
-            not_seen: Vec::new(),
-        }
+async fn ask<P: Page>(proxy: &Proxy, timeout: Duration) -> Asked<P::Content> {
+    let Some(admin) = &proxy.admin else { return Asked::Not };
+    let mut admin = Admin::new(admin);
+    match admin.read::<P>(Instant::now() + timeout).await {
+        Ok(said) => Asked::Said(said),
+        Err(unread) => Asked::Unread(admin.url::<P>(), unread),
     }
+}
 
-    /// All that the judgement needs.
-    pub(super) fn facts<'a>(&'a self, declared: &'a [SocketAddr]) -> Facts<'a> {
-        Facts {
-            mesh: self.mesh,
-            proxy_uid: proxy_uid(self.mesh, self.proxy_owner),
-            pod: &self.addresses,
-            forwarding: self.forwarding.as_ref(),
-            sockets: &self.sockets,
-            declared,
-        }
+fn addresses(manifest: &Asked<<ManifestPage as Page>::Content>) -> Addresses {
+    let own = manifest.said().map(|manifest| manifest.server.instance_ips.clone());
+    let own = own.unwrap_or_default();
+    match addresses::of_interfaces() {
+        Ok(of_interfaces) => Addresses { own, of_interfaces, unread: None },
+        Err(error) => Addresses { own, of_interfaces: Vec::new(), unread: Some(error.to_string()) },
     }
+}
 
-    fn name_the_mesh(&mut self) {
-        let ports: Vec<u16> =
-            self.sockets.iter().map(|socket| socket.bound.address.port()).collect();
-        let detected = mesh::detect(&ports, &[]);
-        self.ambient = detected == Detected::Ambient;
-        self.mesh = if let Detected::Sidecar(mesh) = detected { mesh } else { Mesh::None };
-    }
-
-    /// `false` where they could not be read at all.
-    fn look_at_sockets(&mut self) -> bool {
-        let listening = match listening::listening() {
-            Ok(listening) => listening,
-            Err(error) => {
-                self.not_seen.push(format!(
-                    "the pod's sockets: neither sock_diag nor /proc/net/tcp tells them: {error}; \
-                     mount /proc"
-                ));
-                return false;
-            }
-        };
-        let holders =
-            owners::holders(Path::new("/proc"), listening.iter().map(|listener| listener.inode));
-        if let Some(problem) = &holders.problem {
-            self.not_seen.push(format!("which process has which socket: {problem}"));
-        }
-        if holders.unseen > 0 {
-            self.not_seen.push(format!(
-                "the sockets of {} processes of other users (run the check as the application's \
-                 user): a socket is \
-                 taken for the application's unless its user or port is the proxy's",
-                holders.unseen
-            ));
-        }
-        let is_unclear = |listener: &Listener| {
-            listener.address.is_ipv6()
-                && listener.address.ip().is_unspecified()
-                && listener.v6only.is_none()
-        };
-        if listening.iter().any(is_unclear) {
-            self.not_seen.push(
-                "which [::] sockets leave IPv4 out, since sock_diag does not answer: taken for \
-                 open to IPv4, too, as Linux's default is"
-                    .to_owned(),
-            );
-        }
-        self.sockets.extend(listening.iter().map(|listener| Socket {
-            bound: Bound { address: listener.address, v6only: listener.v6only },
-            uid: listener.uid,
-            holder: holders.of(listener.inode),
-        }));
-        true
-    }
-
-    /// From its sockets; an application that sits on one of its ports is not it.
-    fn learn_the_proxys_owner(&mut self) {
-        let ports = self.mesh.profile().owned_ports;
-        let proxys = |socket: &&Socket| {
-            ports.contains(&socket.bound.address.port())
-                && !matches!(socket.holder, Holder::Here { .. })
-        };
-        self.proxy_owner = self.sockets.iter().find(proxys).map(|socket| socket.uid);
-    }
-
-    /// The inbound clusters, else the version, else the default.
-    async fn look_at_forwarding(&mut self, proxy: &Proxy, request_timeout: Duration, asks: Need) {
-        let speaks_istio = matches!(self.mesh, Mesh::Istio | Mesh::Envoy);
-        let (mut clusters, mut node) = (None, ServerInfo::default());
-        match proxy.admin.as_ref().filter(|_| speaks_istio) {
-            Some(admin) => {
-                let mut admin = Admin::new(admin);
-                clusters = self.inbound_clusters(&mut admin, request_timeout).await;
-                let needed = clusters.is_none();
-                let has_addresses = addresses::of_interfaces().is_ok_and(|found| !found.is_empty());
-                if asks.is_worth_it(!needed, has_addresses) {
-                    node = self.node(&mut admin, request_timeout, needed).await;
-                }
-            }
-            None if self.mesh == Mesh::Istio => {
-                self.not_seen.push(
-                    "the proxy's inbound clusters: there is no admin URL; add --admin-url"
-                        .to_owned(),
-                );
-            }
-            None => {}
-        }
-        self.forwarding = Forwarding::of(self.mesh, clusters, node.istio_version.as_deref());
-        if self.forwarding.is_none() {
-            self.not_seen.push(format!(
-                "how the {} proxy forwards inbound traffic: meshim knows that of Istio alone; \
-                 listen addresses are \
-                 judged by the proxy's ports only",
-                self.mesh
-            ));
-        }
-        self.istio_version = node.istio_version;
-        self.addresses = node.instance_ips;
-    }
-
-    async fn inbound_clusters(
-        &mut self,
-        admin: &mut Admin,
-        timeout: Duration,
-    ) -> Option<InboundClusters> {
-        let why = match admin.read::<InboundClustersPage>(Instant::now() + timeout).await {
-            Ok(clusters) if !clusters.is_empty() => return Some(clusters),
-            Ok(_) => "the proxy has none yet".to_owned(),
-            Err(unread) => unread.to_string(),
-        };
-        let url = admin.url::<InboundClustersPage>();
-        self.not_seen.push(format!(
-            "the proxy's inbound clusters: {url}: {why}; which ports Services name is not known"
-        ));
-        None
-    }
-
-    /// What cannot be read is only worth a word where something was to rest on it.
-    async fn node(&mut self, admin: &mut Admin, timeout: Duration, needed: bool) -> ServerInfo {
-        let read = admin.read::<ServerInfoPage>(Instant::now() + timeout).await;
-        read.unwrap_or_else(|unread| {
-            if needed {
-                let url = admin.url::<ServerInfoPage>();
-                self.not_seen.push(format!("the mesh's version: {url}: {unread}"));
-            }
-            ServerInfo::default()
-        })
-    }
-
-    /// Where the proxy did not tell the pod's addresses, the interfaces do.
-    fn look_at_addresses(&mut self) {
-        if !self.addresses.is_empty() {
-            return;
-        }
-        match addresses::of_interfaces() {
-            Ok(found) if !found.is_empty() => self.addresses = found,
-            Ok(_) => {
-                self.not_seen.push(
-                    "the pod's addresses: no interface has one, so no listen address is judged"
-                        .to_owned(),
-                );
-            }
-            Err(error) => self
-                .not_seen
-                .push(format!("the pod's addresses, so no listen address is judged: {error}")),
-        }
-    }
+fn detected(ports: impl Iterator<Item = u16>) -> Detected {
+    mesh::detect(&ports.collect::<Vec<u16>>(), &[])
 }
 
 /// Reads `/server_info`; `None`, and a word in the log, where that fails.
@@ -304,9 +235,8 @@ pub(super) fn proxy_now(given: Option<&Proxy>) -> Option<Proxy> {
     if given.is_some() {
         return given.cloned();
     }
-    let ports: Vec<u16> =
-        listening::listening().ok()?.iter().map(|listener| listener.address.port()).collect();
-    match mesh::detect(&ports, &[]) {
+    let listening = listening::listening().ok()?;
+    match detected(listening.iter().map(|listener| listener.address.port())) {
         Detected::Sidecar(mesh) => Some(Proxy::of(mesh)),
         Detected::Ambient | Detected::Nothing => None,
     }

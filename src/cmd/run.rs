@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::select;
 
-use super::check::{after_start, enforce, listen_at_once, listen_before_start};
+use super::check::{after_start, at_once, listen_before_start};
 use super::quit::Request;
 use super::runtime::block_on;
 use super::start::stopped_before_start;
@@ -15,14 +15,12 @@ use super::{pod, quit};
 use crate::config::{Enforcement, OnTimeout, Run, Supervise};
 use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
-use crate::core::findings::identity as ids;
-use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::io::command::{self, BadCommand};
 use crate::io::parent_death::Parent;
 use crate::io::signals::StopSignals;
-use crate::io::{identity, process, stderr};
+use crate::io::{process, stderr};
 
 /// Waits and becomes the command, or stays as its parent until its end.
 ///
@@ -91,7 +89,7 @@ struct Prepared {
 /// Finds the command, judges what is certain, waits, judges the rest.
 fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     let began = Instant::now();
-    let named = settings.wait.proxy.as_ref().map(|proxy| proxy.mesh);
+    let named = settings.wait.proxy.as_ref();
     let path = match find_command(settings) {
         Ok(path) => path,
         Err(failure) => {
@@ -100,7 +98,8 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
         }
     };
     // A mesh that the user named is certain before the first look at its proxy.
-    if let Some(Err(failure)) = named.map(|mesh| check(settings, mesh)) {
+    if let Some(Err(failure)) = named.map(|proxy| at_once(settings.check, proxy, &settings.listen))
+    {
         return Prepared { proxy: settings.wait.proxy.clone(), path: Err(failure) };
     }
     let Waited { proxy, end } = until_ready(&settings.wait, stop);
@@ -110,7 +109,7 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
         // Without a mesh there is nothing that could break the application.
         let Some(proxy) = &proxy else { return Ok(()) };
         if named.is_none() {
-            check(settings, proxy.mesh)?;
+            at_once(settings.check, proxy, &settings.listen)?;
         }
         // A proxy that is not ready has no inbound clusters yet, and the time is over.
         if is_ready { look_at_listen(settings, proxy, began, stop) } else { Ok(()) }
@@ -211,13 +210,4 @@ fn bad_command(error: &BadCommand) -> Failure {
         BadCommand::NotExecutable(..) | BadCommand::NoInterpreter(..) => Exit::CannotExecute,
     };
     Failure::new(exit, error.to_string())
-}
-
-/// Judges our identity, and what is certain about `--listen`.
-fn check(settings: &Run, mesh: Mesh) -> Result<(), Failure> {
-    if settings.check == Enforcement::Off {
-        return Ok(());
-    }
-    enforce(settings.check, &ids::judge(mesh, identity::identity(mesh)))?;
-    listen_at_once(settings.check, mesh, &settings.listen)
 }

@@ -2,6 +2,7 @@
 //! links once.
 
 mod auto;
+mod check;
 mod drain;
 mod examples;
 mod exec;

@@ -27,6 +27,7 @@ macro_rules! core_and {
             "core/stopping",
             "core/findings",
             "core/findings/listen",
+            "core/findings/check",
             "core/findings/doctor",
             $($room),*
         ]
@@ -53,6 +54,11 @@ pub(crate) const HOUSE: House = House {
             "core/findings/listen",
             &["core/findings/listen/"],
             &["core", "core/envoy", "core/sockets", "core/findings"],
+        ),
+        room(
+            "core/findings/check",
+            &["core/findings/check.rs"],
+            &["core", "core/findings", "core/findings/listen"],
         ),
         room(
             "core/findings/doctor",

@@ -41,6 +41,10 @@ macro_rules! codes {
 }
 
 codes! {
+    // Readiness: the state that a wait would see.
+    ProxyGone "proxy-gone" [Error],
+    ProxyNotReady "proxy-not-ready" [Error],
+    NoMesh "no-mesh" [Info],
     // Identity: who this process is.
     UidIsTheProxys "uid-is-the-proxys" [Error],
     GidIsTheProxys "gid-is-the-proxys" [Error],
@@ -53,6 +57,12 @@ codes! {
     ListensOnOneFamilyOnly "listens-on-one-family-only" [Warning, Info],
     NobodyListens "nobody-listens" [Error, Warning],
     SocketUserIsTheProxys "socket-user-is-the-proxys" [Error],
+    PortHeldByProxy "port-held-by-proxy" [Error, Warning, Info],
+    PortInUse "port-in-use" [Error],
+    PortGoesToUnixSocket "port-goes-to-unix-socket" [Warning, Info],
+    // Capture: what goes past the proxy.
+    PortExcludedFromMesh "port-excluded-from-mesh" [Warning, Info],
+    Ipv6BypassesProxy "ipv6-bypasses-proxy" [Warning],
     // The doctor: what the proxy's own configuration and counters show.
     RouteToMissingCluster "route-to-missing-cluster" [Error, Warning],
     ConfigRejected "config-rejected" [Error, Warning],

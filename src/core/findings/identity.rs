@@ -4,47 +4,26 @@
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::finding::{Finding, Severity};
+use crate::core::findings::judged::Judged;
+use crate::core::findings::pod::Pod;
 use crate::core::mesh::Mesh;
-
-/// Who this process is, and who owns the proxy's sockets.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity {
-    /// Our effective user id.
-    pub uid: u32,
-    /// Our effective primary group id.
-    pub gid: u32,
-    /// The user that owns the listening sockets on the proxy's own ports, where there are any.
-    pub proxy_owner: Option<u32>,
-}
-
-/// Root owns the proxy's sockets under TPROXY (istio: `inject.go`, `GetProxyIDs`); its traffic is
-/// then let through by its group, and the application may well be root.
-const ROOT: u32 = 0;
-
-/// What the kernel shows for a user that our user namespace does not map: nobody in particular.
-const OVERFLOW: u32 = 65_534;
 
 /// Judges user and group against the ids whose traffic this mesh's rules let pass.
 #[must_use]
-pub fn judge(mesh: Mesh, ours: Identity) -> Vec<Finding> {
-    let profile = mesh.profile();
-    let uid = proxy_uid(mesh, ours.proxy_owner)
+pub fn judge(pod: &Pod) -> Judged {
+    let Some(ours) = pod.identity else { return Judged::default() };
+    let mesh = pod.proxy.mesh;
+    let uid = pod
+        .owners()
+        .proxy_uid()
         .filter(|reserved| *reserved == ours.uid)
         .map(|uid| reserved("uid", "user", mesh, uid));
-    let gid = profile
+    let gid = mesh
+        .profile()
         .gid
         .filter(|reserved| *reserved == ours.gid)
         .map(|gid| reserved("gid", "group", mesh, gid));
-    uid.into_iter().chain(gid).collect()
-}
-
-/// The user whose traffic this mesh's rules let pass: the owner of the proxy's sockets, where that
-/// tells anything, else the mesh's usual one.
-#[must_use]
-pub fn proxy_uid(mesh: Mesh, proxy_owner: Option<u32>) -> Option<u32> {
-    let usual = mesh.profile().uid;
-    let learned = proxy_owner.filter(|uid| !matches!(*uid, ROOT | OVERFLOW) && usual.is_some());
-    learned.or(usual)
+    uid.into_iter().chain(gid).collect::<Vec<Finding>>().into()
 }
 
 fn reserved(short: &str, long: &str, mesh: Mesh, id: u32) -> Finding {
@@ -67,13 +46,27 @@ fn reserved(short: &str, long: &str, mesh: Mesh, id: u32) -> Finding {
 mod tests {
     use super::*;
 
+    use crate::core::findings::pod::Identity;
+    use crate::core::proxy::Proxy;
+    use crate::core::sockets::bound::Bound;
+    use crate::core::sockets::owner::{Holder, Socket};
+
     const NONE: [Code; 0] = [];
 
+    /// `proxy_owner` has a socket on each of the proxy's ports.
+    fn pod(mesh: Mesh, uid: u32, gid: u32, proxy_owner: Option<u32>) -> Pod {
+        let mut pod = Pod::of(Proxy::of(mesh));
+        pod.identity = Some(Identity { uid, gid });
+        for (uid, port) in proxy_owner.into_iter().zip(mesh.profile().owned_ports) {
+            let bound = Bound { address: ([0, 0, 0, 0], *port).into(), v6only: None };
+            pod.sockets.all.push(Socket { bound, uid, holder: Holder::Nobody });
+        }
+        pod
+    }
+
     fn codes(mesh: Mesh, uid: u32, gid: u32, proxy_owner: Option<u32>) -> Vec<Code> {
-        judge(mesh, Identity { uid, gid, proxy_owner })
-            .into_iter()
-            .map(|finding| finding.code)
-            .collect()
+        let judged = judge(&pod(mesh, uid, gid, proxy_owner));
+        judged.findings.into_iter().map(|finding| finding.code).collect()
     }
 
     #[test]
@@ -124,8 +117,7 @@ mod tests {
 
     #[test]
     fn a_finding_says_what_why_and_what_to_do() {
-        let text =
-            judge(Mesh::Istio, Identity { uid: 1337, gid: 0, proxy_owner: None })[0].to_string();
+        let text = judge(&pod(Mesh::Istio, 1337, 0, None)).findings[0].to_string();
         for part in ["user id 1337", "bypasses the mesh", "set runAsUser", "[uid-is-the-proxys]"] {
             assert!(text.contains(part), "{text}");
         }

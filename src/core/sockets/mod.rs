@@ -3,7 +3,9 @@
 //!
 //! Must never ask the kernel itself; `io::sockets` does, and hands the bytes over.
 
+pub mod bound;
 pub mod connection;
 pub mod diag;
 pub mod listener;
+pub mod owner;
 pub mod proc_line;

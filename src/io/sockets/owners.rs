@@ -8,7 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::core::findings::listen::sockets::Holder;
+use crate::core::sockets::owner::Holder;
 
 /// How many descriptors are looked at in all: what a container of busy servers has, with room.
 const MOST_DESCRIPTORS: usize = 400_000;

@@ -6,6 +6,7 @@
 pub(crate) mod client;
 pub(crate) mod directory;
 pub(crate) mod envoy;
+pub(crate) mod istio;
 pub(crate) mod listener;
 pub(crate) mod meshim;
 pub(crate) mod namespace;

@@ -2,28 +2,26 @@
 //!
 //! Owns the types between `judge`, which finds the cases, and `messages`, which words them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::core::findings::finding::Severity;
 use crate::core::findings::listen::forwarding::Forwarding;
-use crate::core::findings::listen::sockets::Socket;
-use crate::core::mesh::Mesh;
+use crate::core::findings::pod::Pod;
+use crate::core::sockets::owner::Owners;
 
-/// All that is judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// Whose proxy.
-    pub mesh: Mesh,
-    /// The user it runs as, where that is known.
-    pub proxy_uid: Option<u32>,
-    /// The pod's addresses; without loopback.
-    pub pod: &'a [IpAddr],
+/// All that is judged by: the pod, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) pod: &'a Pod,
+    pub(super) owners: Owners,
     /// How the proxy forwards; `None` where that is not known of this mesh.
-    pub forwarding: Option<&'a Forwarding>,
-    /// Every listening socket of the pod.
-    pub sockets: &'a [Socket],
-    /// Where the application is meant to listen (`--listen`).
-    pub declared: &'a [SocketAddr],
+    pub(super) forwarding: Option<Forwarding>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(pod: &'a Pod) -> Self {
+        Self { pod, owners: pod.owners(), forwarding: Forwarding::of(pod) }
+    }
 }
 
 /// What keeps traffic away, in the order of the question "why".
@@ -37,6 +35,9 @@ pub(super) enum Kind {
     OneFamily,
     Nobody,
     ProxysUser,
+    HeldByProxy,
+    InUse,
+    UnixSocket,
 }
 
 /// What ports must have in common to be told in one finding.
@@ -44,10 +45,14 @@ pub(super) enum Kind {
 pub(super) struct Case {
     pub(super) severity: Severity,
     pub(super) kind: Kind,
+    /// Does the kernel deliver, past the proxy?
+    pub(super) by_the_kernel: bool,
     /// Who listens, as the subject of a sentence.
     pub(super) who: String,
     /// Where.
     pub(super) bound: Vec<IpAddr>,
     /// Where the traffic goes that nobody takes.
     pub(super) missed: Vec<IpAddr>,
+    /// The Unix socket that gets the traffic instead; empty where there is none.
+    pub(super) socket: String,
 }

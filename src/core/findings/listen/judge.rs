@@ -7,75 +7,112 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::core::envoy::inbound_clusters::Inbound;
 use crate::core::findings::finding::{Finding, Severity};
+use crate::core::findings::judged::Judged;
 use crate::core::findings::listen::cases::{Case, Facts, Kind};
 use crate::core::findings::listen::forwarding::Forwarding;
 use crate::core::findings::listen::messages::{sorted, words};
-use crate::core::findings::listen::sockets::{
-    Arrives, Bound, Holder, Owner, Socket, is_reserved, owner, verdict,
-};
+use crate::core::findings::listen::reach::{Arrives, verdict};
+use crate::core::findings::listen::unseen;
+use crate::core::findings::pod::{Addresses, Pod};
+use crate::core::mesh::Mesh;
+use crate::core::proxy::Proxy;
+use crate::core::sockets::bound::Bound;
+use crate::core::sockets::owner::{Holder, Owner, Socket, is_of_a_profile};
 
-/// Judges where the application listens for real. The worst comes first.
+/// Judges where the application listens for real.
 #[must_use]
-pub fn for_real(facts: &Facts<'_>) -> Vec<Finding> {
-    let owned: Vec<(&Socket, Owner)> = facts
-        .sockets
-        .iter()
-        .map(|socket| (socket, owner(socket, facts.mesh, facts.proxy_uid)))
-        .collect();
+pub fn for_real(pod: &Pod) -> Judged {
+    let facts = Facts::of(pod);
+    let owned: Vec<(&Socket, Owner)> =
+        pod.sockets.all.iter().map(|socket| (socket, facts.owners.owner(socket))).collect();
     let mut cases = Cases::default();
-    for (socket, _) in owned.iter().filter(|(_, owner)| owner.is_ours()) {
-        let port = socket.bound.address.port();
-        if is_reserved(facts.mesh, port) {
-            cases.add(
-                case(Severity::Error, Kind::Reserved, who(&socket.holder), &[socket.bound]),
-                port,
-            );
+    for (socket, owner) in owned.iter().filter(|(_, owner)| owner.is_ours()) {
+        let (port, who) = (socket.bound.address.port(), who(socket, *owner));
+        if is_the_proxys(&facts, port) {
+            cases.add(case(Severity::Error, Kind::Reserved, who.clone(), &[socket.bound]), port);
         }
-        if facts.proxy_uid == Some(socket.uid) {
-            cases.add(case(Severity::Error, Kind::ProxysUser, who(&socket.holder), &[]), port);
+        if facts.owners.proxy_uid() == Some(socket.uid) {
+            cases.add(case(Severity::Error, Kind::ProxysUser, who, &[]), port);
         }
     }
-    if let Some(forwarding) = facts.forwarding {
-        for port in ports(&owned, forwarding, facts.declared) {
-            judge_port(facts, forwarding, &owned, port, &mut cases);
+    if let Some(forwarding) = &facts.forwarding {
+        for port in ports(&owned, forwarding, &pod.declared) {
+            judge_port(&facts, forwarding, &owned, port, &mut cases);
         }
     }
-    cases.into_findings(facts)
+    Judged { findings: cases.into_findings(&facts), not_seen: unseen::all(&facts) }
 }
 
-/// Judges where the application is going to listen, as `--listen` says. Without `forwarding` only
-/// what no source could change is judged: the ports that belong to the proxy.
+/// Judges where the application is going to listen, as `--listen` says.
 #[must_use]
-pub fn before_start(facts: &Facts<'_>) -> Vec<Finding> {
+pub fn before_start(pod: &Pod) -> Judged {
+    let facts = Facts::of(pod);
     let mut cases = Cases::default();
-    let bound: Vec<Bound> =
-        facts.declared.iter().map(|address| Bound { address: *address, v6only: None }).collect();
-    for (index, bound) in bound.iter().enumerate() {
-        let port = bound.address.port();
-        if is_reserved(facts.mesh, port) {
-            cases.add(case(Severity::Error, Kind::Reserved, WILL.to_owned(), &[*bound]), port);
-        } else if let Some(forwarding) = facts.forwarding
-            && !facts.declared[..index].iter().any(|earlier| earlier.port() == port)
-        {
-            let same: Vec<Bound> = facts.declared_bound(port);
-            if let Some(case) =
-                missed(port, &same, &same, forwarding, facts.pod, Severity::Error, WILL)
-            {
-                cases.add(case, port);
-            }
+    for (index, address) in pod.declared.iter().enumerate() {
+        let (port, bound) = (address.port(), declared(*address));
+        if is_the_proxys(&facts, port) {
+            cases.add(case(Severity::Error, Kind::Reserved, WILL.to_owned(), &[bound]), port);
+            continue;
+        }
+        if let Some(held) = held(&facts, bound) {
+            cases.add(held, port);
+            continue;
+        }
+        let is_first = !pod.declared[..index].iter().any(|earlier| earlier.port() == port);
+        if let (Some(forwarding), true) = (&facts.forwarding, is_first) {
+            let same: Vec<Bound> = declared_on(pod, port);
+            let ours = Ours { bound: &same, who: WILL.to_owned(), severity: Severity::Error };
+            let pod = &pod.addresses;
+            cases.extend(missed(port, &ours, &same, forwarding, pod), port);
+            cases.extend(to_no_tcp(forwarding, port, WILL), port);
         }
     }
-    cases.into_findings(facts)
+    Judged { findings: cases.into_findings(&facts), not_seen: unseen::of_forwarding(&facts) }
+}
+
+/// Judges `--listen` by what no look at the pod could change: the ports that belong to the proxy.
+#[must_use]
+pub fn before_the_wait(proxy: &Proxy, declared: &[SocketAddr]) -> Vec<Finding> {
+    let pod = Pod { declared: declared.to_vec(), ..Pod::of(proxy.clone()) };
+    let (facts, mut cases) = (Facts::of(&pod), Cases::default());
+    for address in declared.iter().filter(|address| is_the_proxys(&facts, address.port())) {
+        let reserved = Kind::Reserved;
+        let bound = [self::declared(*address)];
+        cases.add(case(Severity::Error, reserved, WILL.to_owned(), &bound), address.port());
+    }
+    cases.into_findings(&facts)
 }
 
 /// Who listens, before start.
 const WILL: &str = "the application, as --listen says,";
 
-impl Facts<'_> {
-    fn declared_bound(&self, port: u16) -> Vec<Bound> {
-        let same = self.declared.iter().filter(|address| address.port() == port);
-        same.map(|address| Bound { address: *address, v6only: None }).collect()
-    }
+fn declared(address: SocketAddr) -> Bound {
+    Bound { address, v6only: None }
+}
+
+fn declared_on(pod: &Pod, port: u16) -> Vec<Bound> {
+    let same = pod.declared.iter().filter(|address| address.port() == port);
+    same.map(|address| declared(*address)).collect()
+}
+
+fn is_the_proxys(facts: &Facts<'_>, port: u16) -> bool {
+    facts.pod.proxy.mesh != Mesh::None && facts.owners.is_reserved(port)
+}
+
+/// The case that somebody else listens on a part of what `wanted` takes, so that the kernel refuses
+/// it. What this container holds may be handed over to the application.
+fn held(facts: &Facts<'_>, wanted: Bound) -> Option<Case> {
+    let sockets = facts.pod.sockets.all.iter();
+    let holder = sockets
+        .filter(|socket| !matches!(socket.holder, Holder::Here { .. }))
+        .find(|socket| socket.bound.conflicts_with(wanted))?;
+    let (kind, who) = match facts.owners.owner(holder) {
+        Owner::Proxy => (Kind::HeldByProxy, format!("the proxy (user {})", holder.uid)),
+        _ => (Kind::InUse, format!("another process of this pod (user {})", holder.uid)),
+    };
+    let mut held = case(Severity::Error, kind, who, &[holder.bound]);
+    held.missed = vec![wanted.address.ip()];
+    Some(held)
 }
 
 /// The ports to judge: those the application listens on, those that are declared, those that a
@@ -85,8 +122,11 @@ fn ports(owned: &[(&Socket, Owner)], forwarding: &Forwarding, declared: &[Socket
         .iter()
         .filter(|(_, owner)| owner.is_ours())
         .map(|(socket, _)| socket.bound.address.port());
-    let named = forwarding.named.iter().flatten().filter_map(Inbound::receiver);
-    sorted(ours.chain(named).chain(declared.iter().map(SocketAddr::port)))
+    let named = forwarding.named.iter().flatten();
+    let named = named.map(|inbound: &Inbound| inbound.receiver().unwrap_or(inbound.port));
+    let all = sorted(ours.chain(named).chain(declared.iter().map(SocketAddr::port)));
+    // What a proxy may own is never advised about, whoever seems to have it.
+    all.into_iter().filter(|port| !is_of_a_profile(*port)).collect()
 }
 
 fn judge_port(
@@ -97,45 +137,74 @@ fn judge_port(
     cases: &mut Cases,
 ) {
     let here = || owned.iter().filter(|(socket, _)| socket.bound.address.port() == port);
-    let ours: Vec<&Socket> =
-        here().filter(|(_, owner)| owner.is_ours()).map(|(socket, _)| *socket).collect();
-    let declared = facts.declared.iter().any(|address| address.port() == port);
+    let ours: Vec<&(&Socket, Owner)> = here().filter(|(_, owner)| owner.is_ours()).collect();
+    let is_declared = facts.pod.declared.iter().any(|address| address.port() == port);
     let all: Vec<Bound> = here()
         .filter(|(_, owner)| *owner != Owner::Proxy)
         .map(|(socket, _)| socket.bound)
         .collect();
-    if is_reserved(facts.mesh, port) {
+    let Some((first, whose)) = ours.first() else {
+        if all.is_empty() {
+            let held = declared_on(facts.pod, port).into_iter().find_map(|own| held(facts, own));
+            cases.extend(Some(held.unwrap_or_else(|| nobody(forwarding, port, is_declared))), port);
+        }
         return;
-    }
-    if all.is_empty() {
-        let severity = if declared { Severity::Error } else { Severity::Warning };
-        cases.add(case(severity, Kind::Nobody, String::new(), &[]), port);
-        return;
-    }
-    let Some(first) = ours.first() else { return };
+    };
     let severity = match forwarding.is_named(port) {
-        _ if declared => Severity::Error,
+        _ if is_declared => Severity::Error,
         Some(true) => Severity::Error,
         // A port that no Service names may well be meant for this pod alone.
         Some(false) => Severity::Info,
         None => Severity::Warning,
     };
-    let bound: Vec<Bound> = ours.iter().map(|socket| socket.bound).collect();
-    cases.extend(
-        missed(port, &bound, &all, forwarding, facts.pod, severity, &who(&first.holder)),
-        port,
-    );
+    // It may be another container's, which may have its reasons.
+    let severity = if *whose == Owner::Unsure { severity.min(Severity::Warning) } else { severity };
+    let bound: Vec<Bound> = ours.iter().map(|(socket, _)| socket.bound).collect();
+    let ours = Ours { bound: &bound, who: who(first, *whose), severity };
+    cases.extend(missed(port, &ours, &all, forwarding, &facts.pod.addresses), port);
+    cases.extend(to_no_tcp(forwarding, port, &ours.who), port);
+}
+
+/// The case that nobody listens where somebody wants to connect. What goes to a Unix socket needs no
+/// listener here.
+fn nobody(forwarding: &Forwarding, port: u16, is_declared: bool) -> Case {
+    let is_elsewhere = forwarding.elsewhere().any(|(elsewhere, _)| elsewhere == port);
+    if is_elsewhere && !is_declared {
+        let mut case = case(Severity::Info, Kind::UnixSocket, String::new(), &[]);
+        case.socket = socket_of(forwarding, port);
+        return case;
+    }
+    let severity = if is_declared { Severity::Error } else { Severity::Warning };
+    case(severity, Kind::Nobody, String::new(), &[])
+}
+
+/// The case that `port` is where a TCP socket gets nothing, since its traffic goes to a Unix socket.
+fn to_no_tcp(forwarding: &Forwarding, port: u16, who: &str) -> Option<Case> {
+    let socket = socket_of(forwarding, port);
+    let by_the_kernel = forwarding.is_by_the_kernel(port);
+    (!socket.is_empty() && !by_the_kernel)
+        .then(|| Case { socket, ..case(Severity::Warning, Kind::UnixSocket, who.to_owned(), &[]) })
+}
+
+fn socket_of(forwarding: &Forwarding, port: u16) -> String {
+    let socket = forwarding.elsewhere().find(|(elsewhere, _)| *elsewhere == port);
+    socket.map(|(_, what)| what.to_owned()).unwrap_or_default()
+}
+
+/// What the application has on one port, and how bad it is where that is not enough.
+struct Ours<'a> {
+    bound: &'a [Bound],
+    who: String,
+    severity: Severity,
 }
 
 /// The case that `port` is where not all of its traffic arrives.
 fn missed(
     port: u16,
-    ours: &[Bound],
+    ours: &Ours<'_>,
     all: &[Bound],
     forwarding: &Forwarding,
-    pod: &[IpAddr],
-    severity: Severity,
-    who: &str,
+    pod: &Addresses,
 ) -> Option<Case> {
     let verdict = verdict(port, all, forwarding, pod);
     let missed: Vec<IpAddr> = verdict
@@ -144,36 +213,35 @@ fn missed(
         .filter(|(_, reached)| !reached)
         .map(|(address, _)| address.ip())
         .collect();
-    let everywhere =
-        |is: fn(&IpAddr) -> bool| ours.iter().all(|bound| is(&bound.address.ip().to_canonical()));
+    let ips = || ours.bound.iter().map(|bound| bound.address.ip().to_canonical());
+    let known = pod.all();
     let kind = match verdict.arrives() {
         Arrives::All => return None,
         Arrives::Partly => Kind::OneFamily,
         Arrives::None
-            if everywhere(IpAddr::is_loopback) && !missed.iter().any(IpAddr::is_loopback) =>
+            if ips().all(|ip| ip.is_loopback()) && !missed.iter().any(IpAddr::is_loopback) =>
         {
             Kind::Loopback
         }
-        Arrives::None if everywhere(|ip| ip.is_unspecified() || ip.is_loopback()) => Kind::Family,
-        Arrives::None
-            if ours.iter().all(|bound| pod.contains(&bound.address.ip().to_canonical())) =>
-        {
-            Kind::PodOnly
-        }
+        Arrives::None if ips().all(|ip| ip.is_unspecified() || ip.is_loopback()) => Kind::Family,
+        Arrives::None if ips().all(|ip| known.contains(&ip)) => Kind::PodOnly,
         Arrives::None => Kind::Elsewhere,
     };
-    let severity = if kind == Kind::OneFamily { severity.min(Severity::Warning) } else { severity };
-    Some(Case { missed, ..case(severity, kind, who.to_owned(), ours) })
+    let severity =
+        if kind == Kind::OneFamily { ours.severity.min(Severity::Warning) } else { ours.severity };
+    let by_the_kernel = forwarding.is_by_the_kernel(port);
+    Some(Case { by_the_kernel, missed, ..case(severity, kind, ours.who.clone(), ours.bound) })
 }
 
 fn case(severity: Severity, kind: Kind, who: String, bound: &[Bound]) -> Case {
     let bound = bound.iter().map(|bound| bound.address.ip()).collect();
-    Case { severity, kind, who, bound, missed: Vec::new() }
+    let (missed, socket) = (Vec::new(), String::new());
+    Case { severity, kind, by_the_kernel: false, who, bound, missed, socket }
 }
 
-fn who(holder: &Holder) -> String {
-    match holder {
-        Holder::Here { command, pid } => format!("the application ({command}, process {pid})"),
+fn who(socket: &Socket, owner: Owner) -> String {
+    match (&socket.holder, owner) {
+        (Holder::Here { command, pid }, _) => format!("the application ({command}, process {pid})"),
         _ => "the application (or another container's: its process could not be seen)".to_owned(),
     }
 }
@@ -193,6 +261,7 @@ impl Cases {
         }
     }
 
+    /// The worst first.
     fn into_findings(self, facts: &Facts<'_>) -> Vec<Finding> {
         // A case begins with its severity, so the last one is the worst.
         self.0.into_iter().rev().map(|(case, ports)| words(&case, &ports, facts)).collect()
@@ -200,161 +269,4 @@ impl Cases {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::envoy::inbound_clusters::{InboundClusters, Target};
-    use crate::core::findings::codes::Code;
-    use crate::core::mesh::Mesh;
-
-    const POD: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5))];
-
-    fn socket(address: &str, uid: u32, holder: Holder) -> Socket {
-        Socket {
-            bound: Bound { address: address.parse().unwrap(), v6only: Some(false) },
-            uid,
-            holder,
-        }
-    }
-
-    fn app(address: &str) -> Socket {
-        socket(address, 1000, Holder::Here { command: "app".to_owned(), pid: 7 })
-    }
-
-    fn named(ports: &[u16]) -> Forwarding {
-        let named = ports.iter().map(|port| Inbound { port: *port, target: Target::Pod }).collect();
-        let clusters = InboundClusters { named, passthrough: Some(Target::Pod) };
-        Forwarding::of(Mesh::Istio, Some(clusters), None).unwrap()
-    }
-
-    fn unseen() -> Forwarding {
-        Forwarding::of(Mesh::Istio, None, None).unwrap()
-    }
-
-    fn judged(sockets: &[Socket], declared: &[&str], forwarding: &Forwarding) -> Vec<Finding> {
-        let declared: Vec<SocketAddr> =
-            declared.iter().map(|address| address.parse().unwrap()).collect();
-        let facts = Facts {
-            mesh: Mesh::Istio,
-            proxy_uid: Some(1337),
-            pod: &POD,
-            forwarding: Some(forwarding),
-            sockets,
-            declared: &declared,
-        };
-        if sockets.is_empty() && !declared.is_empty() {
-            before_start(&facts)
-        } else {
-            for_real(&facts)
-        }
-    }
-
-    fn short(findings: &[Finding]) -> Vec<(Code, Severity)> {
-        findings.iter().map(|finding| (finding.code, finding.severity)).collect()
-    }
-
-    #[test]
-    fn a_port_is_the_worse_the_surer_it_is_that_somebody_wants_it() {
-        let loopback = [app("127.0.0.1:80")];
-        let code = Code::ListensOnLoopbackOnly;
-        assert_eq!(short(&judged(&loopback, &[], &named(&[80]))), [(code, Severity::Error)]);
-        assert_eq!(
-            short(&judged(&loopback, &["0.0.0.0:80"], &unseen())),
-            [(code, Severity::Error)]
-        );
-        assert_eq!(short(&judged(&loopback, &[], &unseen())), [(code, Severity::Warning)]);
-        assert_eq!(short(&judged(&loopback, &[], &named(&[]))), [(code, Severity::Info)]);
-    }
-
-    #[test]
-    fn what_arrives_is_no_finding() {
-        for address in ["0.0.0.0:80", "[::]:80", "10.0.0.5:80"] {
-            assert_eq!(judged(&[app(address)], &[address], &named(&[80])), []);
-        }
-        let both = [app("127.0.0.1:80"), app("10.0.0.5:80")];
-        assert_eq!(judged(&both, &[], &named(&[80])), []);
-    }
-
-    #[test]
-    fn each_way_to_miss_the_traffic_has_its_own_name() {
-        let loopback = Forwarding { otherwise: Target::Loopback, ..unseen() };
-        let table = [
-            ("127.0.0.1:80", unseen(), Code::ListensOnLoopbackOnly),
-            ("[::1]:80", unseen(), Code::ListensOnLoopbackOnly),
-            ("10.0.0.5:80", loopback.clone(), Code::ListensOnPodAddressOnly),
-            ("[::1]:80", loopback.clone(), Code::ListensOnTheWrongFamily),
-            ("10.9.9.9:80", unseen(), Code::ListensElsewhere),
-            ("127.0.0.2:80", loopback, Code::ListensOnTheWrongFamily),
-            ("0.0.0.0:15090", unseen(), Code::PortIsTheProxys),
-        ];
-        for (address, forwarding, code) in table {
-            assert_eq!(short(&judged(&[app(address)], &[], &forwarding))[0].0, code, "{address}");
-            assert_eq!(
-                short(&judged(&[], &[address], &forwarding)),
-                [(code, Severity::Error)],
-                "{address}"
-            );
-        }
-        let v6only = Socket {
-            bound: Bound { address: "[::]:80".parse().unwrap(), v6only: Some(true) },
-            ..app("[::]:80")
-        };
-        assert_eq!(
-            short(&judged(&[v6only], &[], &named(&[80])))[0].0,
-            Code::ListensOnTheWrongFamily
-        );
-    }
-
-    #[test]
-    fn only_the_applications_sockets_are_judged() {
-        let others = [
-            socket("127.0.0.1:15000", 1337, Holder::Unseen),
-            socket("127.0.0.1:34567", 1337, Holder::Elsewhere),
-            socket("127.0.0.1:9000", 1000, Holder::Nobody),
-        ];
-        assert_eq!(judged(&others, &[], &unseen()), []);
-    }
-
-    #[test]
-    fn a_port_that_is_wanted_and_that_nobody_has_is_told() {
-        let table = [(&["0.0.0.0:80"][..], Severity::Error), (&[], Severity::Warning)];
-        for (declared, severity) in table {
-            let found = judged(&[app("0.0.0.0:81")], declared, &named(&[80]));
-            assert_eq!(short(&found), [(Code::NobodyListens, severity)]);
-        }
-        let neighbours = [socket("0.0.0.0:80", 1000, Holder::Nobody)];
-        assert_eq!(judged(&neighbours, &["0.0.0.0:80"], &named(&[80])), []);
-    }
-
-    #[test]
-    fn a_socket_of_the_proxys_user_bypasses_the_mesh() {
-        let found = judged(&[Socket { uid: 1337, ..app("0.0.0.0:80") }], &[], &named(&[80]));
-        assert_eq!(short(&found), [(Code::SocketUserIsTheProxys, Severity::Error)]);
-    }
-
-    #[test]
-    fn fifty_ports_are_one_finding() {
-        let sockets: Vec<Socket> =
-            (9000..9050).map(|port| app(&format!("127.0.0.1:{port}"))).collect();
-        let found = judged(&sockets, &[], &unseen());
-        assert_eq!(found.len(), 1);
-        assert!(
-            found[0].seen.ends_with("listens on 127.0.0.1 only, ports 9000-9049"),
-            "{}",
-            found[0].seen
-        );
-    }
-
-    #[test]
-    fn a_finding_about_a_listen_address_says_what_a_newcomer_needs() {
-        let text = judged(&[app("127.0.0.1:8080")], &[], &named(&[8080]))[0].to_string();
-        for part in [
-            "(app, process 7)",
-            "127.0.0.1 only, port 8080",
-            "to 10.0.0.5",
-            "503",
-            "listen on 0.0.0.0",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
-}
+mod tests;

@@ -9,16 +9,16 @@ use crate::core::findings::codes::Code;
 use crate::core::findings::finding::Finding;
 use crate::core::findings::listen::cases::{Case, Facts, Kind};
 use crate::core::findings::listen::forwarding::{Forwarding, Source};
-use crate::core::mesh::Mesh;
+use crate::core::findings::pod::Addresses;
 
 /// The finding that a case is, on these ports.
 #[expect(clippy::too_many_lines, reason = "one table of sentences, one row a cause")]
 pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
-    let (mesh, ports) = (facts.mesh, spoken_ports(ports));
+    let (mesh, ports) = (facts.pod.proxy.mesh, spoken_ports(ports));
     let (who, bound) = (&case.who, list(&case.bound));
     let missed = list(&case.missed);
     let sender =
-        if mesh == Mesh::None { "the kernel delivers" } else { "the proxy hands inbound traffic" };
+        if case.by_the_kernel { "the kernel delivers" } else { "the proxy hands inbound traffic" };
     let lost = format!(
         "{sender} to {missed}, where nobody accepts it: clients get 503 or a refused connection"
     );
@@ -34,25 +34,25 @@ pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
             Code::ListensOnLoopbackOnly,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
-            wildcard(facts.pod),
+            wildcard(&facts.pod.addresses),
         ),
         Kind::PodOnly => (
             Code::ListensOnPodAddressOnly,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
-            format!("{} (or on {missed})", wildcard(facts.pod)),
+            format!("{} (or on {missed})", wildcard(&facts.pod.addresses)),
         ),
         Kind::Family => (
             Code::ListensOnTheWrongFamily,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
-            wildcard(facts.pod),
+            wildcard(&facts.pod.addresses),
         ),
         Kind::Elsewhere => (
             Code::ListensElsewhere,
             format!("{who} listens on {bound} only, {ports}"),
             lost,
-            wildcard(facts.pod),
+            wildcard(&facts.pod.addresses),
         ),
         Kind::OneFamily => (
             Code::ListensOnOneFamilyOnly,
@@ -79,6 +79,8 @@ pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
                 .to_owned(),
             "let the application change to another user".to_owned(),
         ),
+        Kind::HeldByProxy | Kind::InUse => held(case, &ports),
+        Kind::UnixSocket => unix_socket(case, &ports),
     };
     Finding {
         code,
@@ -86,14 +88,47 @@ pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
         seen,
         why,
         remedy,
-        source: source(case.kind, facts.forwarding),
+        source: source(case, facts.forwarding.as_ref()),
     }
+}
+
+/// The parts of a finding that differ: code, seen, why, remedy.
+type Parts = (Code, String, String, String);
+
+fn held(case: &Case, ports: &str) -> Parts {
+    let (who, at, wanted) = (&case.who, list(&case.bound), list(&case.missed));
+    let seen = format!("{who} listens on {at}, {ports}");
+    let why = format!(
+        "so the application cannot listen on {wanted} there: the kernel refuses it (EADDRINUSE)"
+    );
+    if case.kind == Kind::InUse {
+        let remedy = "let one of the two listen on another port".to_owned();
+        return (Code::PortInUse, seen, why, remedy);
+    }
+    let remedy = "let the application listen on the pod's own address, or on a port that no Service \
+                  in the mesh has, or set the annotation sidecar.istio.io/interceptionMode to \
+                  REDIRECT";
+    (Code::PortHeldByProxy, seen, why, remedy.to_owned())
+}
+
+fn unix_socket(case: &Case, ports: &str) -> Parts {
+    let (who, socket) = (&case.who, case.socket.trim_start_matches("unix:"));
+    let code = Code::PortGoesToUnixSocket;
+    let seen = format!("inbound traffic for {ports} goes to the Unix socket {socket}");
+    if who.is_empty() {
+        let why = "and whether somebody accepts it there is not to be seen from here".to_owned();
+        return (code, seen, why, "nothing, if the application listens there".to_owned());
+    }
+    let why = format!("so nothing arrives where {who} listens on TCP");
+    let remedy = "let the application listen on that socket, or correct defaultEndpoint in the \
+                  Sidecar resource's ingress";
+    (code, seen, why, remedy.to_owned())
 }
 
 fn wanted(facts: &Facts<'_>, ports: &str) -> &'static str {
     let single = !ports.contains([',', '-']);
-    let named = facts.forwarding.is_some_and(|forwarding| forwarding.named.is_some());
-    match (facts.declared.is_empty(), named) {
+    let named = facts.forwarding.as_ref().is_some_and(|forwarding| forwarding.named.is_some());
+    match (facts.pod.declared.is_empty(), named) {
         (false, _) => "--listen says that the application does",
         (true, true) if single => "a Service sends traffic there",
         _ => "Services send traffic there",
@@ -101,10 +136,14 @@ fn wanted(facts: &Facts<'_>, ports: &str) -> &'static str {
 }
 
 /// Where the fact behind a finding comes from.
-const fn source(kind: Kind, forwarding: Option<&Forwarding>) -> &'static str {
-    match (kind, forwarding) {
+const fn source(case: &Case, forwarding: Option<&Forwarding>) -> &'static str {
+    match (case.kind, forwarding) {
+        (Kind::HeldByProxy | Kind::InUse, _) => "the kernel's table of listening sockets; bind(2)",
         (Kind::Reserved, _) => "istio: application requirements; the profiles of the other meshes",
         (Kind::ProxysUser, _) => "xt_owner compares the ids of the socket's creator",
+        _ if case.by_the_kernel => {
+            "ip(7): a socket takes what its address matches; the proxy does not get this traffic"
+        }
         (_, Some(Forwarding { source: Source::Clusters, .. })) => {
             "read from this proxy's inbound clusters"
         }
@@ -116,15 +155,15 @@ const fn source(kind: Kind, forwarding: Option<&Forwarding>) -> &'static str {
             "Istio 1.10 and later forward to the pod's address (by its version; the clusters were \
              not readable)"
         }
-        (_, Some(Forwarding { source: Source::NoProxy, .. })) => {
-            "ip(7): a socket takes what its address matches"
+        (_, Some(Forwarding { source: Source::Profile, .. })) => {
+            "linkerd2-proxy forwards to the address that the client used"
         }
         _ => "Istio 1.10 and later forward to the pod's address (assumed: the proxy told nothing)",
     }
 }
 
-fn wildcard(pod: &[IpAddr]) -> String {
-    let address = if pod.iter().any(IpAddr::is_ipv6) { "[::]" } else { "0.0.0.0" };
+fn wildcard(pod: &Addresses) -> String {
+    let address = if pod.all().iter().any(IpAddr::is_ipv6) { "[::]" } else { "0.0.0.0" };
     format!("let the application listen on {address}")
 }
 

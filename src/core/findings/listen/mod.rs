@@ -1,7 +1,11 @@
 //! Listen addresses: does the traffic that the proxy forwards arrive where the application listens?
 
+pub mod capture;
 pub mod cases;
+pub mod facts;
 pub mod forwarding;
 pub mod judge;
 pub mod messages;
-pub mod sockets;
+pub mod past_the_proxy;
+pub mod reach;
+mod unseen;
