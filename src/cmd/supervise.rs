@@ -21,6 +21,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
+use crate::core::stopping::plan::Stop;
 use crate::io::parent_death;
 use crate::io::process::{self, Application, Change, Launch};
 use crate::io::signals::{Arrival, Inbox, StopSignals};
@@ -63,7 +64,19 @@ pub(super) async fn supervise(start: Start<'_>, stop: &mut StopSignals) -> Resul
     // The point of no return: from here on nothing of ours ends the application, and no error of
     // ours ends this function.
     tracing::info!(event = "started", pid = application.pid(), "the application has started");
+    tell_plan(&start);
     Ok(Supervisor::new(start, application, terminal).run(inbox).await)
+}
+
+/// Says how long a stop may take: the kubelet knows only what the pod says.
+fn tell_plan(start: &Start<'_>) {
+    let Supervise { drain, grace, pod_grace, .. } = *start.settings;
+    let stop = Stop { drain, grace, quitting: start.rules.quitting_takes() };
+    match stop.told(pod_grace) {
+        Ok(None) => {}
+        Ok(Some(sentence)) => tracing::info!(event = "plan", "{sentence}"),
+        Err(sentence) => tracing::warn!(event = "plan", "{sentence}"),
+    }
 }
 
 fn launch(start: &Start<'_>) -> Result<Launch, Failure> {

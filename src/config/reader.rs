@@ -45,6 +45,20 @@ impl<'i> Reader<'i> {
             .ok_or_else(|| Failure::new(Exit::Failed, sentence))
     }
 
+    /// A variable that has no option, as it is, also where it is empty; one that is not UTF-8 is
+    /// told with a placeholder.
+    pub(super) fn own_variable(&self, name: &str) -> Option<String> {
+        let found = self.variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.to_string_lossy().into_owned())
+    }
+
+    /// Keeps what is wrong with a variable that has no option.
+    pub(super) fn problem_of_variable(&mut self, name: &str, problem: impl Display) -> Wrong {
+        let problem = format!("MESHIM_{name}: {problem}");
+        self.problems.push(one_line(&problem).into_owned());
+        Wrong
+    }
+
     /// Keeps what is wrong with a setting, and what would be right.
     pub(super) fn problem(&mut self, id: &'static str, problem: impl Display) -> Wrong {
         let option = option_of(id);

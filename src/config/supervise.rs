@@ -20,6 +20,8 @@ pub struct Supervise {
     pub drain: Option<Times>,
     /// From the first stop signal until we kill; `None` is never.
     pub grace: Option<Duration>,
+    /// When the kubelet kills, `terminationGracePeriodSeconds`: plans are only judged by it.
+    pub pod_grace: Option<Duration>,
     /// When to end the proxy.
     pub quit: QuitWhen,
     /// Whom to ask; empty is the mesh's own.
@@ -72,6 +74,7 @@ impl Reader<'_> {
             ("on-success", QuitWhen::OnSuccess),
         ];
         let quit = self.choice("quit", args.quit.as_ref(), QuitWhen::Never, &choices);
+        let pod_grace = self.pod_grace();
         let quit_urls = self.quit_urls(&args.urls, remote);
         let mappings = self.list("map_signal", &args.map_signal, str::parse::<Mapping>);
         let map = mappings.and_then(|mappings| {
@@ -90,6 +93,7 @@ impl Reader<'_> {
             drain: if drain { Some(times?) } else { None },
             grace: grace?,
             quit,
+            pod_grace: pod_grace?,
             quit_urls: quit_urls?,
             signal_group: signal_group?,
             map: map?,
@@ -99,6 +103,19 @@ impl Reader<'_> {
         self.no_effect_alone(&settings, supervised);
         times?;
         Ok(supervised.then_some(settings))
+    }
+
+    /// A bare number counts seconds here, as the field of the pod does.
+    fn pod_grace(&mut self) -> Result<Option<Duration>, Wrong> {
+        let Some(text) = self.own_variable("POD_GRACE") else { return Ok(None) };
+        let parsed = match text.trim() {
+            "" => return Ok(None),
+            text => text
+                .parse()
+                .map(Duration::from_secs)
+                .or_else(|_| duration::parse(text).map_err(|error| error.to_string())),
+        };
+        parsed.map(Some).map_err(|problem| self.problem_of_variable("POD_GRACE", problem))
     }
 
     /// Settings that only a parent can follow.
@@ -209,6 +226,19 @@ mod tests {
     fn the_switch_off_of_the_mesh_switches_the_asking_off() {
         let settings = supervised(&["--quit=always", "--mesh=none"]).unwrap();
         assert_eq!(settings.quit, QuitWhen::Always);
+    }
+
+    #[test]
+    fn the_pods_grace_period_is_read_as_the_pod_writes_it() {
+        let read = |value| {
+            run_with(&["--supervise"], &[("MESHIM_POD_GRACE", value)]).supervise.unwrap().pod_grace
+        };
+        assert_eq!(
+            (read("30"), read("45s"), read("")),
+            (Some(seconds(30)), Some(seconds(45)), None)
+        );
+        let error = refused(&["--supervise", "--", "app"], &[("MESHIM_POD_GRACE", "long")]);
+        assert!(error.starts_with("MESHIM_POD_GRACE: "), "{error}");
     }
 
     #[test]

@@ -220,6 +220,24 @@ fn pending_real_time(run: &Running) -> bool {
 }
 
 #[test]
+fn how_long_a_stop_may_take_is_said_at_the_start_beside_what_the_pod_allows() {
+    let said = |options: &[&str], pod_grace: &str| {
+        let run = supervising(["true"]).with(options.to_vec()).env("MESHIM_POD_GRACE", pod_grace);
+        run.env("PATH", "/usr/bin:/bin").run().expect_code(0).stderr
+    };
+    let drain = ["--drain"];
+    let advice = "up to 15s of draining, then the application's own stop; the pod's \
+                  terminationGracePeriodSeconds must be above 15";
+    assert!(said(&drain, "").contains(advice), "{}", said(&drain, ""));
+    let fits = said(&drain, "30");
+    assert!(fits.contains("killed 30s after") && !fits.contains("warning"), "{fits}");
+    let short = said(&drain, "8s");
+    assert!(short.contains("warning: a stop takes") && short.contains("above 15"), "{short}");
+    // It is only judged by: an application may take as long as the pod lets it.
+    assert!(!said(&[], "").contains("a stop takes"));
+}
+
+#[test]
 fn the_way_of_a_stop_can_be_read_from_the_info_lines() {
     let run = supervised(&["--map-signal=TERM:USR1"]);
     run.signal(Signal::SIGTERM);

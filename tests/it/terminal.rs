@@ -109,6 +109,18 @@ fn control_c_ends_a_program_as_without_meshim() {
 }
 
 #[test]
+fn control_c_goes_to_the_application_and_nothing_drains() {
+    let meshim = env!("CARGO_BIN_EXE_meshim");
+    let drain = ["--mesh=none", "--drain", "--drain-min=1h", "--drain-max=1h", "--"];
+    let trap = "trap 'echo got it; exit 9' INT; echo ready; while :; do sleep 0.05; done";
+    let session = "expect ready\ntype \\x03\nexpect got it\nend 9";
+    let mut person = Command::new("python3");
+    person.args(["-c", PERSON, session, meshim]).args(drain).args(["sh", "-c", trap]);
+    let ended = Process::spawn(&mut person).wait();
+    assert!(ended.stdout.contains("played"), "{ended:#?}");
+}
+
+#[test]
 fn a_key_reaches_the_application_once() {
     let count = "import signal, sys, time
 count = [0]

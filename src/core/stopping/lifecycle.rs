@@ -44,6 +44,19 @@ pub struct Rules {
     pub quit: QuitWhen,
 }
 
+impl Rules {
+    /// How long ending the proxy may take after a stop signal, beyond `--grace` where that is given;
+    /// zero where it is not asked.
+    #[must_use]
+    pub fn quitting_takes(&self) -> Duration {
+        match (self.quit, self.grace) {
+            (QuitWhen::Never, _) => Duration::ZERO,
+            (_, Some(_)) => ASKING_TAKES,
+            (_, None) => QUITTING_TAKES,
+        }
+    }
+}
+
 /// When the proxy is asked to end, once the application has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuitWhen {

@@ -63,48 +63,63 @@ fn longest(lifetime: Lifetime) -> Option<Duration> {
     }
 }
 
-/// How long the pod's stop may take, as far as meshim bounds it, and what that asks of the pod; to
-/// be said at the start. `pod_grace` is the pod's `terminationGracePeriodSeconds`, where known.
-///
-/// An error is a plan that does not fit the pod: a warning.
-///
-/// # Errors
-/// The pod is killed before the plan is over.
-pub fn whole_stop(
-    times: Option<Times>,
-    grace: Option<Duration>,
-    pod_grace: Option<Duration>,
-) -> Result<String, String> {
-    let draining = times.map_or(Duration::ZERO, |times| times.max);
-    let bound = grace.unwrap_or(draining);
-    let parts = match (times, grace) {
-        (Some(times), None) => {
-            format!("up to {} of draining, then the application's own stop", Spoken(times.max))
+/// What a stop of the whole run may take, as far as meshim bounds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Draining comes first.
+    pub drain: Option<Times>,
+    /// The application is killed after this, draining included.
+    pub grace: Option<Duration>,
+    /// Ending the proxy comes last; zero where that is not wanted.
+    pub quitting: Duration,
+}
+
+impl Stop {
+    /// The sentence to be said at the start: how long a stop may take in all, and what that asks of
+    /// the pod. `None` where nothing is bounded and the pod's grace period is not known.
+    ///
+    /// # Errors
+    /// The plan does not fit `pod_grace`, the pod's `terminationGracePeriodSeconds`: a warning.
+    pub fn told(self, pod_grace: Option<Duration>) -> Result<Option<String>, String> {
+        let bound = self.grace.or(self.drain.map(|times| times.max)).unwrap_or_default();
+        let bound = bound + self.quitting;
+        let (parts, seconds) = (self.parts(), bound.as_secs_f64().ceil());
+        match pod_grace {
+            Some(pod) if pod <= bound => Err(format!(
+                "a stop takes {parts}, but the pod is killed {} after its deletion: raise \
+                 terminationGracePeriodSeconds above {seconds}{}",
+                Spoken(pod),
+                if self.drain.is_some() { ", or lower --drain-max" } else { "" }
+            )),
+            Some(pod) => Ok(Some(format!(
+                "a stop takes {parts}; the pod is killed {} after its deletion",
+                Spoken(pod)
+            ))),
+            None if bound.is_zero() => Ok(None),
+            None => Ok(Some(format!(
+                "a stop takes {parts}; the pod's terminationGracePeriodSeconds must be above \
+                 {seconds}"
+            ))),
         }
-        (Some(times), Some(grace)) => format!(
-            "up to {} in all, of which up to {} are draining",
-            Spoken(grace),
-            Spoken(times.max)
-        ),
-        (None, Some(grace)) => format!("up to {}", Spoken(grace)),
-        (None, None) => "as long as the application takes".to_owned(),
-    };
-    match pod_grace {
-        Some(pod) if pod <= bound => Err(format!(
-            "a stop takes {parts}, but the pod is killed {} after its deletion: raise \
-             terminationGracePeriodSeconds above {}, or lower --drain-max",
-            Spoken(pod),
-            bound.as_secs_f64().ceil()
-        )),
-        Some(pod) => Ok(format!(
-            "a stop takes {parts}; the pod is killed {} after its deletion",
-            Spoken(pod)
-        )),
-        None if bound.is_zero() => Ok(format!("a stop takes {parts}")),
-        None => Ok(format!(
-            "a stop takes {parts}; the pod's terminationGracePeriodSeconds must be above {}",
-            bound.as_secs_f64().ceil()
-        )),
+    }
+
+    fn parts(self) -> String {
+        let draining = self.drain.map(|times| Spoken(times.max));
+        let application = match (draining, self.grace.map(Spoken)) {
+            (Some(max), None) => {
+                format!("up to {max} of draining, then the application's own stop")
+            }
+            (Some(max), Some(grace)) => {
+                format!("up to {grace}, of which up to {max} are draining")
+            }
+            (None, Some(grace)) => format!("up to {grace}"),
+            (None, None) => "as long as the application takes".to_owned(),
+        };
+        if self.quitting.is_zero() {
+            application
+        } else {
+            format!("{application}, then up to {} for ending the proxy", Spoken(self.quitting))
+        }
     }
 }
 
@@ -321,19 +336,23 @@ mod tests {
     fn the_whole_stop_is_told_with_what_it_asks_of_the_pod() {
         let drain = Some(times(5, 15));
         let grace = Some(28 * SECOND);
+        let stop = |drain, grace, quitting: u32| Stop { drain, grace, quitting: quitting * SECOND };
         let table = [
-            (drain, None, None, "up to 15s of draining", "must be above 15"),
-            (drain, grace, None, "up to 28s in all", "must be above 28"),
-            (None, grace, None, "up to 28s", "must be above 28"),
-            (None, None, None, "as long as the application takes", "a stop takes"),
-            (drain, None, Some(30), "up to 15s of draining", "killed 30s after"),
+            (stop(drain, None, 0), None, "up to 15s of draining", "must be above 15"),
+            (stop(drain, None, 11), None, "then up to 11s for ending the proxy", "above 26"),
+            (stop(drain, grace, 0), None, "up to 28s, of which up to 15s are", "above 28"),
+            (stop(drain, grace, 1), None, "then up to 1s for ending", "must be above 29"),
+            (stop(None, grace, 0), None, "up to 28s", "must be above 28"),
+            (stop(None, None, 11), None, "as long as the application takes, then", "above 11"),
+            (stop(drain, None, 0), Some(30), "up to 15s of draining", "killed 30s after"),
         ];
-        for (times, grace, pod, part, other) in table {
-            let said = whole_stop(times, grace, pod.map(|pod: u32| pod * SECOND)).unwrap();
+        for (stop, pod, part, other) in table {
+            let said = stop.told(pod.map(|pod: u32| pod * SECOND)).unwrap().unwrap();
             assert!(said.contains(part) && said.contains(other), "{said}");
         }
-        let refused = whole_stop(drain, None, Some(8 * SECOND)).unwrap_err();
+        assert_eq!(stop(None, None, 0).told(None), Ok(None));
+        let refused = stop(drain, None, 0).told(Some(8 * SECOND)).unwrap_err();
         assert!(refused.contains("raise terminationGracePeriodSeconds above 15"), "{refused}");
-        assert!(whole_stop(drain, grace, Some(28 * SECOND)).is_err());
+        assert!(stop(drain, grace, 0).told(Some(28 * SECOND)).is_err());
     }
 }
