@@ -87,8 +87,8 @@ pub fn is_of_a_profile(port: u16) -> bool {
 pub struct Owners {
     mesh: Mesh,
     uid: Option<u32>,
-    /// The ports beside the mesh's own that the user's URLs name.
-    given: Vec<u16>,
+    /// The ports of the proxy's endpoints, as the profile or the user has them.
+    endpoints: Vec<u16>,
     is_at_home: bool,
 }
 
@@ -96,9 +96,8 @@ impl Owners {
     /// The rule beside `proxy`, whose user is learnt from its `sockets`.
     #[must_use]
     pub fn of(proxy: &Proxy, sockets: &[Socket]) -> Self {
-        let own = proxy.mesh.profile().owned_ports;
-        let given = proxy.ports().into_iter().filter(|port| !own.contains(port)).collect();
-        let mut owners = Self { mesh: proxy.mesh, uid: None, given, is_at_home: false };
+        let endpoints = proxy.ports();
+        let mut owners = Self { mesh: proxy.mesh, uid: None, endpoints, is_at_home: false };
         owners.uid = owners.learn_uid(sockets);
         let here = |socket: &&Socket| matches!(socket.holder, Holder::Here { .. });
         owners.is_at_home =
@@ -145,8 +144,8 @@ impl Owners {
         let by_user = self.uid == Some(socket.uid);
         let by_port = self.is_reserved(port);
         match socket.holder {
-            // The user says so.
-            _ if self.given.contains(&port) => Owner::Proxy,
+            // Beside the profile's, these are what the user has named.
+            _ if !by_port && self.endpoints.contains(&port) => Owner::Proxy,
             // Where nothing separates the two (no containers at all), user and port together tell.
             Holder::Here { .. } if by_user && by_port => Owner::Proxy,
             Holder::Here { .. } => Owner::Application,
@@ -156,12 +155,14 @@ impl Owners {
         }
     }
 
-    /// Where the application can be reached, among these sockets.
+    /// Where the application can be reached, among these sockets. A port at which the proxy is asked
+    /// is none, whoever seems to hold it: meshim's own connections end there.
     #[must_use]
     pub fn served(&self, sockets: &[Socket]) -> Served {
         let ports = |is_wanted: fn(Owner) -> bool| {
             let wanted = sockets.iter().filter(|socket| is_wanted(self.owner(socket)));
-            let mut ports: Vec<u16> = wanted.map(|socket| socket.bound.address.port()).collect();
+            let ports = wanted.map(|socket| socket.bound.address.port());
+            let mut ports: Vec<u16> = ports.filter(|port| !self.endpoints.contains(port)).collect();
             ports.sort_unstable();
             ports.dedup();
             ports
@@ -282,6 +283,7 @@ mod tests {
             socket(9000, 1000, &Holder::Elsewhere),
             socket(9100, 1001, &Holder::Unseen),
             socket(15006, 1337, &Holder::Unseen),
+            socket(15000, 0, &here),
         ];
         let served = Owners::of(&Proxy::of(Mesh::Istio), &sockets).served(&sockets);
         assert_eq!(served, Served { ports: vec![80, 8080, 9100], unsure: vec![9100] });
