@@ -80,9 +80,18 @@ pub(super) async fn listen_before_start(
     }
     let judged = pod::judge_before_start(proxy, declared, request_timeout).await;
     for not_seen in &judged.not_seen {
-        tracing::info!("--listen is judged without {not_seen}");
+        tracing::info!(event = "not_seen", "--listen is judged without {not_seen}");
     }
     enforce(enforcement, &judged.findings)
+}
+
+fn warn_of(finding: &Finding) {
+    tracing::warn!(
+        event = "finding",
+        code = %finding.code,
+        severity = finding.severity_name(),
+        "{finding}"
+    );
 }
 
 /// Logs what is no error, and stops at an error under `enforce`.
@@ -94,7 +103,7 @@ fn enforce(enforcement: Enforcement, findings: &[Finding]) -> Result<(), Failure
         finding.severity == Severity::Error && enforcement == Enforcement::Enforce
     });
     for finding in others {
-        tracing::warn!("{finding}");
+        warn_of(finding);
     }
     if errors.is_empty() {
         return Ok(());
@@ -123,7 +132,7 @@ pub async fn after_start(proxy: &Proxy, declared: &[SocketAddr], request_timeout
         if !listening.is_empty() && listening == before {
             let findings = pod::judge_for_real(proxy, declared, request_timeout).await.findings;
             for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
-                tracing::warn!("{finding}");
+                warn_of(finding);
             }
             tracing::debug!(findings = findings.len(), "looked at where the application listens");
             return;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::pod;
 use super::runtime::block_on;
 use crate::config::Drain as Settings;
-use crate::core::duration::Spoken;
+use crate::core::duration::millis;
 use crate::core::envoy::clusters::Clusters;
 use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
 use crate::core::envoy::state::State;
@@ -43,7 +43,11 @@ pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure
             biased;
             // No failure: the termination message is the application's.
             signal = stop.next() => {
-                tracing::warn!("ended by {signal} while draining");
+                tracing::warn!(
+                    event = "stopped",
+                    signal = signal.number(),
+                    "ended by {signal} while draining"
+                );
                 Ok(Exit::Signal(signal))
             }
             () = until_idle(proxy, settings.times, None, Instant::now()) => Ok(Exit::Yes),
@@ -62,16 +66,29 @@ pub(super) async fn until_idle(
     let mut looks = Looks::new(proxy.as_ref(), times, began);
     let facts = looks.turn_clients_away(facts).await;
     let plan = Plan::new(times, facts.as_ref());
-    let (min, max, quiet) = (Spoken(plan.min), Spoken(plan.max), Spoken(plan.quiet));
-    tracing::info!(%min, %max, %quiet, ports = %looks.served(), "draining");
+    tracing::info!(
+        event = "draining",
+        min_ms = millis(plan.min),
+        max_ms = millis(plan.max),
+        quiet_ms = millis(plan.quiet),
+        ports = %looks.served(),
+        "draining"
+    );
     let reason = looks.watch(plan, began).await;
-    let after = Spoken(began.elapsed());
+    let after_ms = millis(began.elapsed());
     let sentence = drained::sentence(&reason, plan.quiet);
     match reason {
-        Reason::Idle(_) => tracing::info!(%after, "{sentence}"),
+        Reason::Idle(_) => tracing::info!(event = "drained", after_ms, "{sentence}"),
         Reason::OutOfTime(left) => {
             let drain::Left { requests, connections, at_work } = left;
-            tracing::warn!(%after, requests, connections, at_work, "{sentence}");
+            tracing::warn!(
+                event = "drained",
+                after_ms,
+                requests,
+                connections,
+                at_work,
+                "{sentence}"
+            );
         }
     }
 }
@@ -112,10 +129,11 @@ impl Looks {
         match told {
             Ok(()) => {}
             Err(Unread::Gone) => tracing::info!(
-                "there is no proxy left that could turn clients \
-                                                 away; serving on"
+                event = "proxy_gone",
+                "there is no proxy left that could turn clients away; serving on"
             ),
             Err(unread) => tracing::warn!(
+                event = "drain_refused",
                 "the proxy cannot be told to turn its clients away: {unread}; new requests may \
                  still come"
             ),
@@ -220,12 +238,16 @@ impl Changes {
 fn application_ports(proxy: Option<&Proxy>) -> Option<Served> {
     let pod = pod::of_sockets(proxy.cloned().unwrap_or_else(|| Proxy::of(Mesh::None)));
     if let Some(unread) = &pod.sockets.unread {
-        tracing::warn!("the application's connections cannot be watched: {unread}");
+        tracing::warn!(
+            event = "degraded",
+            "the application's connections cannot be watched: {unread}"
+        );
         return None;
     }
     let served = pod.owners().served(&pod.sockets.all);
     if !served.unsure.is_empty() {
         tracing::info!(
+            event = "not_seen",
             ports = ?served.unsure,
             "whose these ports are cannot be seen; each counts as the application's"
         );
@@ -237,9 +259,9 @@ fn application_ports(proxy: Option<&Proxy>) -> Option<Served> {
 pub(super) fn tell_misfits(times: Times, proxy: &Proxy, facts: Option<&ServerInfo>) {
     for misfit in plan::misfits(times, proxy.mesh, facts) {
         if misfit.is_certain {
-            tracing::warn!("{}", misfit.sentence);
+            tracing::warn!(event = "misfit", "{}", misfit.sentence);
         } else {
-            tracing::info!("{}", misfit.sentence);
+            tracing::info!(event = "misfit", "{}", misfit.sentence);
         }
     }
 }

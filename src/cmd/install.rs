@@ -11,6 +11,6 @@ use crate::io::install;
 pub fn install(settings: &Install) -> Result<Exit, Failure> {
     let target = install::install(&settings.directory)
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    tracing::info!("installed as {}", target.display());
+    tracing::info!(event = "installed", "installed as {}", target.display());
     Ok(Exit::Yes)
 }

@@ -96,13 +96,21 @@ fn print(text: &str) -> Result<Exit, Failure> {
 
 /// One sentence, in both places where somebody will look for it.
 fn tell(report: &Report, failure: &Failure) -> Exit {
-    tracing::error!("{}", failure.sentence);
+    let signal = match failure.exit {
+        Exit::Signal(signal) => Some(signal.number()),
+        _ => None,
+    };
+    let (event, exit_code) = (failure.event, failure.exit.code());
+    tracing::error!(event = event, exit_code, signal, "{}", failure.sentence);
     let sentence = one_line(&failure.sentence);
     if let Some(path) = &report.termination_log
         && let Err(error) = files::write_termination_log(path, &sentence)
     {
         let path = path.display();
-        tracing::warn!("the reason could not be written to the termination log {path}: {error}");
+        tracing::warn!(
+            event = "termination_log_failed",
+            "the reason could not be written to the termination log {path}: {error}"
+        );
     }
     failure.exit
 }

@@ -22,7 +22,7 @@ pub fn probe(settings: &Probe) -> Result<Exit, Failure> {
     Ok(match why {
         None => Exit::Yes,
         Some(why) => {
-            tracing::error!("{why}");
+            tracing::error!(event = "failed", exit_code = Exit::No.code(), "{why}");
             Exit::No
         }
     })

@@ -50,7 +50,7 @@ pub(super) struct Request {
 /// only logs.
 pub(super) async fn ask_and_tell(request: Request) {
     for refusal in ask(request).await {
-        tracing::warn!("the proxy will not end: {refusal}");
+        tracing::warn!(event = "quit_refused", "the proxy will not end: {refusal}");
     }
 }
 
@@ -65,6 +65,7 @@ async fn ask(request: Request) -> Vec<String> {
     let is_native = facts.is_some_and(|facts| facts.is_native());
     if is_native {
         tracing::info!(
+            event = "quit_needless",
             "the proxy is a native sidecar, which Kubernetes ends by itself and would start \
              again: not asked"
         );
@@ -77,16 +78,24 @@ async fn ask(request: Request) -> Vec<String> {
     };
     if proxies.is_empty() {
         if !is_native {
-            tracing::info!("there is no proxy in this pod that could be asked to end");
+            tracing::info!(
+                event = "quit_needless",
+                "there is no proxy in this pod that could be asked to end"
+            );
         }
         return Vec::new();
     }
     let mut refusals = Vec::new();
     for outcome in post(Quit::new(proxies, BUDGET)).await {
         match outcome {
-            Outcome::Agreed(how) => tracing::info!("the proxy was asked to end: {how}"),
+            Outcome::Agreed(how) => {
+                tracing::info!(event = "quit", "the proxy was asked to end: {how}");
+            }
             Outcome::Nobody(urls) => {
-                tracing::info!("there is no proxy to end: nobody listens at {urls}");
+                tracing::info!(
+                    event = "quit_needless",
+                    "there is no proxy to end: nobody listens at {urls}"
+                );
             }
             Outcome::Refused(why) => refusals.push(why),
         }

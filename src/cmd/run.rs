@@ -128,7 +128,10 @@ fn ended_well(settings: &Run, end: End) -> Result<(), Failure> {
     match end {
         End::Ready | End::WithoutProxy => Ok(()),
         End::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
-            tracing::warn!("{sentence}; starting all the same, as --on-timeout start says");
+            tracing::warn!(
+                event = "timed_out",
+                "{sentence}; starting all the same, as --on-timeout start says"
+            );
             Ok(())
         }
         End::TimedOut(sentence) => Err(Failure::new(Exit::NotReady, sentence)),
@@ -193,13 +196,14 @@ async fn quit_unstarted(
         return;
     }
     tracing::info!(
+        event = "quitting",
         "the application has not started; asking the proxy to end all the same, as --quit says"
     );
     let request = Request { urls: supervised.quit_urls.clone(), proxy, facts: None };
     // The signal that ended the wait, if one did, has been taken: another one ends this, too.
     select! {
         biased;
-        signal = stop.next() => tracing::warn!("{signal}: the proxy is not asked any longer"),
+        signal = stop.next() => tracing::warn!(event = "quit_refused", signal = signal.number(), "{signal}: the proxy is not asked any longer"),
         () = quit::ask_and_tell(request) => {}
     }
 }

@@ -52,6 +52,7 @@ pub(super) async fn supervise(start: Start<'_>, stop: &mut StopSignals) -> Resul
     let mut inbox = Inbox::prepare(stop)?;
     if let Err(error) = process::adopt_orphans() {
         tracing::warn!(
+            event = "degraded",
             "the kernel does not let us adopt orphans: {error}; they go to the container's init"
         );
     }
@@ -267,6 +268,8 @@ impl<'a> Supervisor<'a> {
     fn send(&self, signal: Signal) {
         if let Err(error) = self.application.send(signal) {
             tracing::warn!(
+                event = "signal_failed",
+                signal = signal.number(),
                 "{signal} cannot be sent to the application: {error}; does it run as another user?"
             );
         }

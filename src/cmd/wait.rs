@@ -7,7 +7,7 @@ use tokio::select;
 
 use super::runtime::block_on;
 use crate::config::Wait;
-use crate::core::duration::Spoken;
+use crate::core::duration::{Spoken, millis};
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::init_dump::InitDump;
 use crate::core::envoy::page::Page;
@@ -39,7 +39,7 @@ const SECOND_GUESS: Duration = Duration::from_secs(1);
 pub fn wait(settings: &Wait, mut stop: StopSignals) -> Result<Exit, Failure> {
     match until_ready(settings, &mut stop).end? {
         End::Ready | End::WithoutProxy => Ok(Exit::Yes),
-        End::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
+        End::TimedOut(sentence) => Err(Failure::timed_out(Exit::No, sentence)),
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn until_ready(settings: &Wait, stop: &mut StopSignals) -> Waited {
             },
         };
         if proxy.ready.is_empty() {
-            tracing::debug!("no proxy to wait for mesh={}", proxy.mesh);
+            tracing::debug!(mesh = %proxy.mesh, "there is no proxy to wait for");
             return Waited { proxy: None, end: Ok(End::WithoutProxy) };
         }
         match waiter.watch(&proxy, guessed) {
@@ -132,6 +132,8 @@ impl Waiter<'_> {
                 Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
                 Detected::Ambient => {
                     tracing::info!(
+                        event = "no_proxy",
+                        mesh = "ambient",
                         "this pod is in an ambient mesh: there is no sidecar to wait for"
                     );
                     return Ok(Found::Over(End::WithoutProxy));
@@ -139,8 +141,12 @@ impl Waiter<'_> {
                 Detected::Nothing => {}
             }
             if !std::mem::replace(&mut told, true) {
-                tracing::info!(timeout = %self.timeout(), "waiting for a proxy to show up in this \
-                                                           pod");
+                tracing::info!(
+                    event = "waiting",
+                    timeout_ms = self.timeout_ms(),
+                    "waiting for a proxy to show up in this pod{}",
+                    self.for_ever()
+                );
             }
             let now = self.now();
             match limits.verdict(now, false) {
@@ -153,7 +159,13 @@ impl Waiter<'_> {
                 None => {}
             }
             if self.reminders.is_over(now) {
-                tracing::warn!("no proxy after {}: {}", Spoken(now), self.nothing_found());
+                tracing::warn!(
+                    event = "not_ready",
+                    waited_ms = millis(now),
+                    "no proxy after {}: {}",
+                    Spoken(now),
+                    self.nothing_found()
+                );
             }
             self.rest(
                 limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now),
@@ -168,11 +180,13 @@ impl Waiter<'_> {
         Ok(mesh::detect(&ports_of(&listening::listening()?), &refuted))
     }
 
-    fn timeout(&self) -> String {
-        self.settings
-            .limits
-            .timeout
-            .map_or_else(|| "never".to_owned(), |limit| Spoken(limit).to_string())
+    fn timeout_ms(&self) -> Option<u64> {
+        self.settings.limits.timeout.map(millis)
+    }
+
+    /// What the log says in words, since there is no number for it.
+    const fn for_ever(&self) -> &'static str {
+        if self.settings.limits.timeout.is_none() { ", for ever" } else { "" }
     }
 
     fn nothing_found(&self) -> String {
@@ -185,8 +199,14 @@ impl Waiter<'_> {
         let mut clients = Clients::new(proxy);
         let mut second_guess = self.now() + SECOND_GUESS;
         let ready = endpoint_of(proxy, Target::Authority(0)).0.to_string();
-        tracing::info!(mesh = %proxy.mesh, %ready, timeout = %self.timeout(), "waiting for the \
-                                                                               proxy");
+        tracing::info!(
+            event = "waiting",
+            mesh = %proxy.mesh,
+            %ready,
+            timeout_ms = self.timeout_ms(),
+            "waiting for the proxy{}",
+            self.for_ever()
+        );
         loop {
             match readiness.next(self.now()) {
                 Next::Rest(_) if guessed && self.now() >= second_guess => {
@@ -204,10 +224,17 @@ impl Waiter<'_> {
                     let seen =
                         seen.map_err(|signal| self.stopped(signal, Some((proxy, &readiness))))?;
                     let now = self.now();
-                    tracing::debug!(url = %endpoint_of(proxy, target).0, %seen, "looked");
+                    let (cheap, authority, _) = readiness.last_seen();
+                    let last = if target == Target::Cheap { cheap } else { authority };
+                    if last != Some(&seen) {
+                        tracing::debug!(url = %endpoint_of(proxy, target).0, %seen, "looked");
+                    }
                     readiness.observe(target, now, now.saturating_sub(before), seen);
                     if self.reminders.is_over(now) {
                         tracing::warn!(
+                            event = "not_ready",
+                            mesh = %proxy.mesh,
+                            waited_ms = millis(now),
                             "not ready after {}: {}",
                             Spoken(now),
                             explain(proxy, &readiness, &Hints::default())
@@ -228,7 +255,13 @@ impl Waiter<'_> {
         let now = self.now();
         Ok(match verdict {
             Verdict::Ready => {
-                tracing::info!(mesh = %proxy.mesh, after = %Spoken(now), looks = readiness.looks(), "the proxy is ready");
+                tracing::info!(
+                    event = "ready",
+                    mesh = %proxy.mesh,
+                    waited_ms = millis(now),
+                    looks = readiness.looks(),
+                    "the proxy is ready"
+                );
                 Some(End::Ready)
             }
             Verdict::Absent => Some(absent(now)),
@@ -250,6 +283,8 @@ impl Waiter<'_> {
                 let Some(seen) = readiness.last_seen().1.cloned() else { return Ok(None) };
                 let url = endpoint_of(proxy, Target::Authority(0)).0;
                 tracing::warn!(
+                    event = "not_the_proxy",
+                    mesh = %proxy.mesh,
                     "{url} answers {seen}: that is not the {} proxy, looking for another",
                     proxy.mesh
                 );
@@ -310,7 +345,12 @@ fn other_than(mesh: Mesh) -> Option<Mesh> {
 }
 
 fn absent(now: Duration) -> End {
-    tracing::info!("no proxy has shown up within {}: going on without one", Spoken(now));
+    tracing::info!(
+        event = "no_proxy",
+        waited_ms = millis(now),
+        "no proxy has shown up within {}: going on without one",
+        Spoken(now)
+    );
     End::WithoutProxy
 }
 

@@ -55,6 +55,12 @@ pub fn parse(text: &str) -> Result<Duration, BadDuration> {
         .ok_or_else(|| BadDuration::TooLong(text.to_owned()))
 }
 
+/// As logs count it: whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Prints a duration as a person would say it: whole where it was typed so (`2m`), else with two
 /// digits behind the point (`2.31s`), below a second in milliseconds.
 #[derive(Clone, Copy, Debug)]

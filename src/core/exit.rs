@@ -52,12 +52,27 @@ pub struct Failure {
     pub exit: Exit,
     /// What failed, on what, and what to do.
     pub sentence: String,
+    /// The `event` of the line that tells it (docs/logs.md).
+    pub event: &'static str,
 }
+
+const TIMED_OUT: &str = "timed_out";
 
 impl Failure {
     /// A failure that ends as `exit` and says `sentence`.
     pub fn new(exit: Exit, sentence: impl Into<String>) -> Self {
-        Self { exit, sentence: sentence.into() }
+        let event = match exit {
+            Exit::NotReady => TIMED_OUT,
+            Exit::Signal(_) => "stopped",
+            Exit::CannotExecute | Exit::NotFound => "not_started",
+            Exit::Yes | Exit::No | Exit::App(_) | Exit::Failed => "failed",
+        };
+        Self { exit, sentence: sentence.into(), event }
+    }
+
+    /// The proxy was not ready in time, however that is to end.
+    pub fn timed_out(exit: Exit, sentence: impl Into<String>) -> Self {
+        Self { event: TIMED_OUT, ..Self::new(exit, sentence) }
     }
 }
 

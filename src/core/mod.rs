@@ -16,4 +16,5 @@ pub mod signal;
 pub mod sockets;
 pub mod stopping;
 pub mod text;
+pub mod timestamp;
 pub mod waiting;

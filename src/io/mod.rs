@@ -7,6 +7,7 @@ pub mod files;
 pub mod http;
 pub mod identity;
 pub mod install;
+mod line;
 pub mod log;
 pub mod parent_death;
 pub mod process;

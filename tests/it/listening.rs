@@ -322,7 +322,10 @@ impl tracing::Subscriber for Warnings {
         *metadata.level() <= tracing::Level::WARN
     }
     fn event(&self, event: &tracing::Event<'_>) {
-        let mut keep = |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+        let mut keep = |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            if field.name() != "message" {
+                return;
+            }
             self.0.change(|lines| lines.push(format!("{value:?}")));
         };
         event.record(&mut keep);

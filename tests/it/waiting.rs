@@ -85,7 +85,7 @@ fn a_timeout_of_zero_waits_for_ever() {
         .env("MESHIM_ADMIN_URL", proxy.url())
         .env("MESHIM_TIMEOUT", "0")
         .spawn();
-    run.wait_for_stderr("timeout=never");
+    run.wait_for_stderr("waiting for the proxy, for ever mesh=envoy");
     proxy.wait_for_requests("/ready", 20);
     assert!(!run.has_ended());
     proxy.says("/ready", Reply::live());

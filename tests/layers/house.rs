@@ -105,7 +105,7 @@ pub(crate) const HOUSE: House = House {
         only("rlsf", &["main.rs"]),
         only("rustix", &["io/"]),
         only("serde", &["core/"]),
-        only("serde_json", &["core/", "io/log.rs"]),
+        only("serde_json", &["core/", "io/line.rs"]),
         only("shared_child", &["io/process.rs"]),
         only("signal_hook", &["io/signals.rs"]),
         only("thiserror", &["core/", "io/"]),
