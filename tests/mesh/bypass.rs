@@ -57,7 +57,7 @@ fn the_proxys_user_and_the_proxys_group_bypass_the_mesh_and_are_not_started() {
             assert_eq!(refused.stdout, "");
             let check = run_as(Meshim::does("check"), &copies, uid, gid).expect_code(1);
             assert!(
-                check.stdout.starts_with("error: this process runs with")
+                check.stdout.contains("\nerror: this process runs with")
                     && check.stdout.contains(code),
                 "{check:?}"
             );
