@@ -18,6 +18,7 @@ use crate::core::mesh::Expect;
 use crate::core::mesh::{self, Detected, Mesh};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
+use crate::core::sockets::listener::Listener;
 use crate::core::waiting::diagnosis::{self, Hints, Seen};
 use crate::core::waiting::observation::{self, Observation};
 use crate::core::waiting::pacing::{Distance, Reminders, Verdict, pause};
@@ -26,7 +27,6 @@ use crate::core::waiting::targets::{Shape, Target, endpoint_of};
 use crate::io::admin::Admin;
 use crate::io::http::poller::{Looked, Poller};
 use crate::io::signals::{StopSignals, Woken};
-use crate::io::sockets::listener::Listener;
 use crate::io::sockets::listening;
 
 /// How often a guess that no answer has confirmed yet is held against the listening ports again.

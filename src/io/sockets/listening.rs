@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the two sources; must never judge what they say.
 
-use crate::io::sockets::listener::Listener;
+use crate::core::sockets::listener::Listener;
 use crate::io::sockets::{proc_net, sock_diag};
 
 /// Every listening TCP socket of the pod.

@@ -3,7 +3,6 @@
 
 pub mod addresses;
 pub mod connections;
-pub mod listener;
 pub mod listening;
 pub mod owners;
 pub mod proc_net;
