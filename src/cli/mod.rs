@@ -30,7 +30,8 @@ pub use self::options::{
                       meshim probe TARGET\n       \
                       meshim install DIR",
     after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
-                  Exit codes: the application's own; 128+n for signal n; 124 proxy not ready in time;\n\
+                  Exit codes: the application's own; 128+n for signal n; 124 proxy not \
+                  ready in time;\n\
                   125 meshim itself failed; 126 COMMAND cannot be executed; 127 COMMAND not found."
 )]
 pub struct Cli {
@@ -44,7 +45,8 @@ pub struct Cli {
 
 /// What to do, where it is not the default.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)] // only the one that was typed is worth building; its help begins with its own first line
+// Only the one that was typed is worth building; its help begins with its own first line.
+#[command(defer = true)]
 pub enum Sub {
     /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
     #[command(override_usage = "meshim wait [OPTIONS]")]

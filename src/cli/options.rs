@@ -109,8 +109,8 @@ pub struct SuperviseArgs {
     pub supervise: Option<OsString>,
     /// On a stop signal, drain inbound traffic before stopping the application, with any mesh and
     /// with none [default: off]
-    #[arg(long, help_heading = STOPPING, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true")]
+    #[arg(long, help_heading = STOPPING, value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
     pub drain: Option<OsString>,
     /// How long draining takes.
     #[command(flatten)]

@@ -219,7 +219,8 @@ pub(super) async fn read_server_info(admin: &Endpoint) -> Option<ServerInfo> {
         Ok(facts) => {
             let envoy = facts.envoy_version.as_deref().unwrap_or("unknown");
             let istio = facts.istio_version.as_deref().unwrap_or("none");
-            tracing::debug!(envoy, istio, native = facts.is_native(), lifetime = ?facts.lifetime(), "proxy facts");
+            let (native, lifetime) = (facts.is_native(), facts.lifetime());
+            tracing::debug!(envoy, istio, native, ?lifetime, "proxy facts");
             Some(facts)
         }
         Err(unread) => {

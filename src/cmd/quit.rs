@@ -26,10 +26,16 @@ pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure>
         let request = Request { urls: settings.urls.clone(), proxy, facts: None };
         select! {
             biased;
-            signal = stop.next() => Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while asking the proxy to end"))),
+            signal = stop.next() => {
+                let sentence = format!("ended by {signal} while asking the proxy to end");
+                Err(Failure::new(Exit::Signal(signal), sentence))
+            }
             refusals = ask(request) => match refusals.as_slice() {
                 [] => Ok(Exit::Yes),
-                refusals => Err(Failure::new(Exit::No, format!("the proxy will not end: {}", refusals.join("; ")))),
+                refusals => {
+                    let sentence = format!("the proxy will not end: {}", refusals.join("; "));
+                    Err(Failure::new(Exit::No, sentence))
+                }
             },
         }
     })

@@ -157,7 +157,9 @@ fn look_at_listen(
             biased;
             signal = stop.next() => Err(Failure::new(
                 Exit::Signal(signal),
-                format!("ended by {signal} while the proxy was asked how it forwards, for --listen"),
+                format!(
+                    "ended by {signal} while the proxy was asked how it forwards, for --listen"
+                ),
             )),
             judged = look => judged,
             () = sleep_until(over) => ended_well(settings, End::TimedOut(format!(
@@ -185,7 +187,8 @@ fn look_after_start(settings: &Run, proxy: Option<Proxy>) -> Option<Background> 
     Some(Box::pin(async move { after_start(&proxy, &declared, timeout).await }))
 }
 
-/// `--quit` where the application never started: exactly the proxy that the wait has found is asked.
+/// `--quit` where the application never started: exactly the proxy that the wait has found is
+/// asked.
 async fn quit_unstarted(
     supervised: &Supervise,
     proxy: Option<Proxy>,
@@ -203,7 +206,11 @@ async fn quit_unstarted(
     // The signal that ended the wait, if one did, has been taken: another one ends this, too.
     select! {
         biased;
-        signal = stop.next() => tracing::warn!(event = "quit_refused", signal = signal.number(), "{signal}: the proxy is not asked any longer"),
+        signal = stop.next() => tracing::warn!(
+            event = "quit_refused",
+            signal = signal.number(),
+            "{signal}: the proxy is not asked any longer"
+        ),
         () = quit::ask_and_tell(request) => {}
     }
 }

@@ -147,7 +147,8 @@ impl<'a> Supervisor<'a> {
     async fn run(mut self, mut inbox: Inbox) -> Exit {
         loop {
             let deadline = self.lifecycle.deadline().map(|deadline| self.began + deadline);
-            // A flood of signals keeps the inbox ready for ever: the deadline is not to wait for it.
+            // A flood of signals keeps the inbox ready for ever: the deadline is not to wait for
+            // it.
             let events = if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 vec![Event::TimeOver]
             } else {

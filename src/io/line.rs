@@ -84,8 +84,8 @@ impl Line {
         }
     }
 
-    /// Numbers stay numbers for machines. People read `waited_ms` as a duration, and a signal by its
-    /// name.
+    /// Numbers stay numbers for machines. People read `waited_ms` as a duration, and a signal by
+    /// its name.
     fn number(&mut self, field: &Field, value: u64) {
         let name = field.name();
         let signal = i32::try_from(value).ok().and_then(Signal::from_number);
@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn people_read_durations_and_names_and_machines_read_numbers() {
         let (text, json) = lines_of(|| {
-            tracing::info!(event = "ready", mesh = %"istio", waited_ms = 2_314_u64, looks = 182_u32, "it is ready");
+            let (waited_ms, looks) = (2_314_u64, 182_u32);
+            tracing::info!(event = "ready", mesh = %"istio", waited_ms, looks, "it is ready");
         });
         assert_eq!(text, "meshim: it is ready mesh=istio waited=2.31s looks=182\n");
         let expected = "{\"time\":\"2026-11-24T17:31:05.042Z\",\"level\":\"info\",\

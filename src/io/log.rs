@@ -1,7 +1,7 @@
 //! Events on stderr, as text or as one JSON object a line.
 //!
-//! Owns what is written; the form of a line is `line`'s. Must never write to stdout, fail, or end anything: a closed stderr
-//! loses the line only.
+//! Owns what is written; the form of a line is `line`'s. Must never write to stdout, fail, or end
+//! anything: a closed stderr loses the line only.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -192,8 +192,8 @@ impl Application {
         rustix::process::getpgid(Some(self.pid)).ok()
     }
 
-    /// Sends it `signal`, and its group, too, where that is wanted; to it in any case, also where it
-    /// has left that group.
+    /// Sends it `signal`, and its group, too, where that is wanted; to it in any case, also where
+    /// it has left that group.
     ///
     /// A real-time signal goes to it alone: what its number means is between sender and receiver.
     ///

@@ -1,5 +1,5 @@
-//! `meshim check` as the question "is this pod all right from inside?": the proxy's state first, then
-//! what goes past the proxy, from the application's container and from a debug container.
+//! `meshim check` as the question "is this pod all right from inside?": the proxy's state first,
+//! then what goes past the proxy, from the application's container and from a debug container.
 
 use std::net::TcpListener;
 

@@ -20,11 +20,13 @@ use crate::support::reply::Reply;
 use crate::support::shared::Shared;
 use crate::support::standin::StandIn;
 
-/// The same from an Envoy that does not know `name_regex`: behind `bytes` of outbound clusters, one of
-/// which is half of it.
+/// The same from an Envoy that does not know `name_regex`: behind `bytes` of outbound clusters, one
+/// of which is half of it.
 fn clusters_beside(ports: &[u16], bytes: usize) -> Reply {
-    let hosts = |bytes: usize| json!({ "endpoints": "x".repeat(bytes) });
-    let cluster = |name: String, bytes| json!({ "cluster": { "name": name, "type": "STRICT_DNS", "load_assignment": hosts(bytes) } });
+    let cluster = |name: String, bytes: usize| {
+        let hosts = json!({ "endpoints": "x".repeat(bytes) });
+        json!({ "cluster": { "name": name, "type": "STRICT_DNS", "load_assignment": hosts } })
+    };
     let small = (0..bytes / 2 / 1000).map(|number| cluster(format!("outbound|80||{number}"), 1000));
     let mut configs: Vec<Value> = small.collect();
     configs.push(cluster("outbound|80||large".to_owned(), bytes / 2));

@@ -7,6 +7,7 @@ mod rules;
 mod tree;
 mod uses;
 
+use std::fs;
 use std::path::Path;
 
 use self::house::HOUSE;
@@ -49,4 +50,21 @@ fn every_crate_is_known_and_stays_in_its_place() {
 #[test]
 fn only_the_edges_touch_the_world() {
     holds("effects where none belong", &ours().effects());
+}
+
+/// The formatter leaves comments, texts and macros as they are.
+#[test]
+fn lines_have_at_most_100_columns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for folder in ["src", "tests", "benches", "examples"] {
+        for path in tree::files(&root.join(folder)) {
+            let text = fs::read_to_string(&path).expect("a source is text");
+            let long = |(_, line): &(usize, &str)| line.chars().count() > 100;
+            let path = path.strip_prefix(root).expect("below the root").display();
+            let lines = text.lines().enumerate().filter(long);
+            wrong.extend(lines.map(|(at, _)| format!("{path}:{}", at + 1)));
+        }
+    }
+    holds("lines of more than 100 columns", &wrong);
 }

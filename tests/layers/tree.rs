@@ -37,13 +37,18 @@ pub(crate) struct Source {
 }
 
 /// Every `.rs` file below the folder, in the order of their names.
-pub(crate) fn read(root: &Path) -> Vec<Source> {
+pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     collect(root, &mut files);
     files.sort();
+    files
+}
+
+/// All of them, read.
+pub(crate) fn read(root: &Path) -> Vec<Source> {
     let mut tests = BTreeSet::new();
     let mut sources: Vec<Source> =
-        files.iter().map(|path| read_file(root, path, &mut tests)).collect();
+        files(root).iter().map(|path| read_file(root, path, &mut tests)).collect();
     for source in &mut sources {
         source.is_test = tests.iter().any(|test| source.module.starts_with(test));
     }

@@ -1,7 +1,7 @@
 //! Envoy's `/certs`: the certificates of its TLS contexts.
 //!
-//! Owns the reading of it: with Istio, each outbound cluster has its own copy of one certificate, so
-//! copies are passed over, and reading ends early; must never judge.
+//! Owns the reading of it: with Istio, each outbound cluster has its own copy of one certificate,
+//! so copies are passed over, and reading ends early; must never judge.
 
 use std::time::Duration;
 
@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn what_is_no_certificate_says_nothing() {
         assert_eq!(whole::<CertsPage>(br#"{"certificates":[]}"#), Ok(Certs::default()));
-        let strange = br#"{"certificates":[null,7,{"cert_chain":null,"ca_cert":[null,{"serial_number":7}]}]}"#;
+        let strange = br#"{"certificates":[null,7,
+            {"cert_chain":null,"ca_cert":[null,{"serial_number":7}]}]}"#;
         let certs = whole::<CertsPage>(strange).unwrap();
         assert!(certs.certificates.iter().all(|found| found.expires.is_none()), "{certs:?}");
         assert!(whole::<CertsPage>(b"nonsense").is_err());

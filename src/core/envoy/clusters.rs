@@ -13,7 +13,8 @@ use crate::core::envoy::unread::Unread;
 
 const WANTED: &[Path] = &[&["cluster_statuses", EACH]];
 
-/// What an inbound cluster takes, which has one host; an outbound one with thousands is passed over.
+/// What an inbound cluster takes, which has one host; an outbound one with thousands is passed
+/// over.
 const MOST_CLUSTER: usize = 64 * 1024;
 
 /// Reads `/clusters?format=json`, which no stats matcher hides: the hosts of `inbound|PORT||`,
@@ -95,10 +96,13 @@ mod tests {
     fn the_hosts_of_inbound_clusters_are_summed() {
         let body = br#"{"cluster_statuses":[
             {"name":"inbound|8080||","host_statuses":[{"stats":[
-                {"name":"rq_active","value":"2","type":"GAUGE"},{"name":"rq_total","value":"30"},{"name":"cx_active"}]},
-                {"stats":[{"name":"rq_active","value":"1"},{"name":"rq_total","value":"5"}]},{"stats":null}]},
+                {"name":"rq_active","value":"2","type":"GAUGE"},{"name":"rq_total","value":"30"},
+                 {"name":"cx_active"}]},
+                {"stats":[{"name":"rq_active","value":"1"},{"name":"rq_total","value":"5"}]},
+                {"stats":null}]},
             {"name":"inbound|9090||","host_statuses":null}, null, {"name":null},
-            {"name":"outbound|80||x","host_statuses":[{"stats":[{"name":"rq_active","value":"9"}]}]}]}"#;
+            {"name":"outbound|80||x","host_statuses":[
+                {"stats":[{"name":"rq_active","value":"9"}]}]}]}"#;
         let expected = Activity { requests: 3, connections: 0, begun: Some(35) };
         assert_eq!(whole::<Clusters>(body), Ok(Some(expected)));
         let none = br#"{"cluster_statuses":[{"name":"outbound|80||x"}]}"#;

@@ -86,7 +86,8 @@ pub struct CountersPage {
 impl Page for CountersPage {
     type Content = Counters;
     /// `usedonly` leaves out what was never set.
-    const QUERY: &'static str = "/stats?usedonly&filter=%5E(server%5C.(uptime%7Cmemory_physical_size)\
+    const QUERY: &'static str = "/stats?usedonly&filter=%5E(\
+        server%5C.(uptime%7Cmemory_physical_size)\
         %7Ccluster_manager%5C.(cds%5C.update_(success%7Crejected%7Cfailure%7Ctime)\
         %7C(active%7Cwarming)_clusters)\
         %7Clistener_manager%5C.lds%5C.update_(success%7Crejected%7Cfailure%7Ctime)\

@@ -92,7 +92,8 @@ pub struct InboundClustersPage {
 
 impl Page for InboundClustersPage {
     type Content = InboundClusters;
-    /// `name_regex` is matched in full (envoy: `admin.rst`); a version without it sends all clusters.
+    /// `name_regex` is matched in full (envoy: `admin.rst`); a version without it sends all
+    /// clusters.
     const QUERY: &'static str = "/config_dump?resource=dynamic_active_clusters\
                                  &mask=cluster.name,cluster.type,cluster.load_assignment\
                                  &name_regex=.nbound.*";

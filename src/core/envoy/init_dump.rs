@@ -17,9 +17,9 @@ const MOST_NAME: usize = 120;
 /// More names than these tell a reader nothing.
 const MOST_NAMES: usize = 50;
 
-/// Reads `/init_dump`: the names of what Envoy's listeners still wait for. There are none while Envoy
-/// waits for the listeners or clusters themselves (envoy: `init_dump_handler.cc` asks listeners
-/// only).
+/// Reads `/init_dump`: the names of what Envoy's listeners still wait for. There are none while
+/// Envoy waits for the listeners or clusters themselves (envoy: `init_dump_handler.cc` asks
+/// listeners only).
 #[derive(Debug)]
 pub struct InitDump {
     picker: Picker,
@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn init_dumps_targets_are_named() {
-        let body = br#"{"unready_targets_dumps":[{"name":"init manager Server","target_names":["LDS",null,"CDS"]},
+        let body = br#"{"unready_targets_dumps":[{"name":"init manager Server",
+            "target_names":["LDS",null,"CDS"]},
             {},null,{"target_names":null}]}"#;
         assert_eq!(whole::<InitDump>(body), Ok(vec!["LDS".to_owned(), "CDS".to_owned()]));
         assert!(whole::<InitDump>(b"nonsense").is_err());

@@ -2,9 +2,9 @@
 //! all joined by dots.
 //!
 //! Owns how such a name is taken apart; must never judge. Values contain dots and may be empty, so
-//! it is split at the labels, whose order is fixed (istio/proxy: `istio_stats.cc`). A client chooses
-//! the `Host` header, which becomes the destination: so what stands behind it is looked for from the
-//! end.
+//! it is split at the labels, whose order is fixed (istio/proxy: `istio_stats.cc`). A client
+//! chooses the `Host` header, which becomes the destination: so what stands behind it is looked for
+//! from the end.
 
 use crate::core::envoy::json::clean;
 
@@ -127,9 +127,10 @@ mod tests {
     /// Names as Istio's metric filter builds them (from its source, istio/proxy at 50c73be).
     fn name(metric: &str, reporter: &str, host: &str, service: &str, rest: &str) -> String {
         format!(
-            "istiocustom.{metric}.reporter.{reporter}.source_workload.shop.source_canonical_service.\
-             shop.source_canonical_revision.latest.source_workload_namespace.shop.source_principal.\
-             unknown.source_app.shop.source_version.source_cluster.Kubernetes.destination_workload.\
+            "istiocustom.{metric}.reporter.{reporter}.source_workload.shop.\
+             source_canonical_service.shop.source_canonical_revision.latest.\
+             source_workload_namespace.shop.source_principal.unknown.\
+             source_app.shop.source_version.source_cluster.Kubernetes.destination_workload.\
              unknown.destination_workload_namespace.unknown.destination_principal.unknown.\
              destination_app.unknown.destination_version.unknown.destination_service.{host}.\
              destination_canonical_service.unknown.destination_canonical_revision.latest.\
@@ -156,8 +157,8 @@ mod tests {
 
     #[test]
     fn plaintext_that_arrived_is_told() {
-        let rest = "request_protocol.http.response_code.200.grpc_response_status.0.response_flags.-.\
-                    connection_security_policy.none";
+        let rest = "request_protocol.http.response_code.200.grpc_response_status.0.\
+                    response_flags.-.connection_security_policy.none";
         let name = name("istio_requests_total", "destination", "shop", "shop", rest);
         let series = Series::read(&name, 341).unwrap();
         assert!(series.is_plaintext);

@@ -341,7 +341,8 @@ impl Chain {
         });
     }
 
-    /// Without a value of its own, Envoy traces everything (envoy: `http_connection_manager.proto`).
+    /// Without a value of its own, Envoy traces everything (envoy:
+    /// `http_connection_manager.proto`).
     fn read_tracing(&mut self, tracing: Json<'_>) {
         self.sampling = Some(100.0);
         tracing.fields(&mut |name, value| match name {
@@ -427,7 +428,8 @@ mod tests {
         let body = br#"{"configs":[{"@type":"x","name":"a","active_state":{"last_updated":"t"},
                 "error_state":{"details":"why","last_update_attempt":"t"}},
             {"@type":"x","name":"b","error_state":{"details":"why"}},
-            {"@type":"x","error_state":{"details":"why"}},{"@type":"x","error_state":{"details":"why"}}]}"#;
+            {"@type":"x","error_state":{"details":"why"}},
+            {"@type":"x","error_state":{"details":"why"}}]}"#;
         let rejected = whole::<ListenersPage>(body).unwrap().rejected;
         let names: Vec<&str> = rejected.iter().map(|rejected| rejected.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);

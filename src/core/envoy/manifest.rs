@@ -2,7 +2,8 @@
 //! manifest when the proxy started.
 //!
 //! Owns which parts of it are read, and that nothing else is kept: annotations may hold anything,
-//! so those about traffic become numbers and words of ours, and of others not even the name is kept.
+//! so those about traffic become numbers and words of ours, and of others not even the name is
+//! kept.
 
 use std::time::Duration;
 

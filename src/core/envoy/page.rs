@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::core::envoy::unread::Unread;
 
-/// A page that is being read. The bytes are pushed as they arrive, so that no page is ever held as a
-/// whole.
+/// A page that is being read. The bytes are pushed as they arrive, so that no page is ever held as
+/// a whole.
 pub trait Page {
     /// What it tells.
     type Content;

@@ -365,10 +365,11 @@ mod tests {
     #[test]
     fn it_agrees_with_serde_on_real_shapes() {
         let name = "x".repeat(500);
+        let cluster = |number| serde_json::json!({"cluster": {"name": format!("c{number}")}});
+        let clusters = (0..50).map(cluster);
         let json = serde_json::json!({
             name: 1, "state": {"a": [null, -1.5e3, "é\u{1f600}\n"]},
-            "configs": (0..50).map(|number| serde_json::json!({"cluster": {"name": format!("c{number}")}}))
-                .collect::<Vec<_>>(),
+            "configs": clusters.collect::<Vec<_>>(),
         });
         for text in [json.to_string(), serde_json::to_string_pretty(&json).unwrap()] {
             let parts = picked(&text, 11, 1000).unwrap();

@@ -1,4 +1,5 @@
-//! Envoy's RBAC filters (`envoy.filters.http.rbac`, `envoy.filters.network.rbac`): whom they let in.
+//! Envoy's RBAC filters (`envoy.filters.http.rbac`, `envoy.filters.network.rbac`): whom they let
+//! in.
 //!
 //! Owns the two shapes that decide without looking at a request: "nobody" and "everybody". Other
 //! rules are not understood, on purpose; must never judge, and keeps no value of a rule.

@@ -20,7 +20,8 @@ const MOST_PART: usize = 256 * 1024;
 /// More names than these tell a reader nothing.
 const MOST_NAMES: usize = 50;
 
-/// What Envoy calls the layer of `runtime_modify`, where the bootstrap names none (Istio's: `admin`).
+/// What Envoy calls the layer of `runtime_modify`, where the bootstrap names none (Istio's:
+/// `admin`).
 const ADMIN: &str = "admin";
 
 /// Reads `/runtime`: the names of what was set by `runtime_modify` and is still set.

@@ -228,8 +228,12 @@ mod tests {
         let info = json!({
             "version": "0123/1.32.2-dev/Clean/RELEASE/BoringSSL",
             "state": "LIVE",
-            "command_line_options": { "drain_time": "45s", "drain_strategy": "Immediate", "concurrency": 2 },
-            "node": { "id": "x", "metadata": all, "extensions": [{ "name": "a", "type_urls": [] }] },
+            "command_line_options": {
+                "drain_time": "45s", "drain_strategy": "Immediate", "concurrency": 2,
+            },
+            "node": {
+                "id": "x", "metadata": all, "extensions": [{ "name": "a", "type_urls": [] }],
+            },
         });
         whole::<ServerInfoPage>(info.to_string().as_bytes()).unwrap()
     }

@@ -105,14 +105,15 @@ mod tests {
     #[test]
     fn what_the_application_got_is_told_from_the_proxys_own() {
         // The first two lines are of a real linkerd2-proxy, shortened.
-        let text = "request_total{direction=\"inbound\",target_port=\"4191\",tls=\"no_identity\"} 3\n\
-                    inbound_http_authz_deny_total{target_port=\"4191\"} 4\n\
-                    request_total{direction=\"inbound\",target_port=\"8080\",tls=\"no_identity\"} 5\n\
-                    request_total{direction=\"inbound\",target_port=\"8080\",tls=\"true\"} 6\n\
-                    request_total{direction=\"outbound\",target_port=\"80\",tls=\"no_identity\"} 7\n\
-                    inbound_http_authz_deny_total{target_port=\"8080\"} 8\n\
-                    process_start_time_seconds 1795535376\n\
-                    identity_cert_expiration_timestamp_seconds 1795539999\n";
+        let text = r#"request_total{direction="inbound",target_port="4191",tls="no_identity"} 3
+inbound_http_authz_deny_total{target_port="4191"} 4
+request_total{direction="inbound",target_port="8080",tls="no_identity"} 5
+request_total{direction="inbound",target_port="8080",tls="true"} 6
+request_total{direction="outbound",target_port="80",tls="no_identity"} 7
+inbound_http_authz_deny_total{target_port="8080"} 8
+process_start_time_seconds 1795535376
+identity_cert_expiration_timestamp_seconds 1795539999
+"#;
         let linkerd = whole::<LinkerdPage>(text.as_bytes()).unwrap();
         let expected = Linkerd {
             is_linkerd: true,

@@ -11,7 +11,7 @@ pub struct Listener {
     pub uid: u32,
     /// Its inode, by which its process can be found.
     pub inode: u64,
-    /// Whether an IPv6 socket leaves IPv4 out (`IPV6_V6ONLY`); `None` where the source does not say,
-    /// as `/proc/net/tcp6` does not.
+    /// Whether an IPv6 socket leaves IPv4 out (`IPV6_V6ONLY`); `None` where the source does not
+    /// say, as `/proc/net/tcp6` does not.
     pub v6only: Option<bool>,
 }

@@ -105,8 +105,8 @@ impl Owners {
         owners
     }
 
-    /// The same where it is certain that the application runs in this container, although it may not
-    /// listen yet: a supervisor has started it.
+    /// The same where it is certain that the application runs in this container, although it may
+    /// not listen yet: a supervisor has started it.
     #[must_use]
     pub fn in_its_container(self) -> Self {
         Self { is_at_home: true, ..self }
@@ -155,8 +155,8 @@ impl Owners {
         }
     }
 
-    /// Where the application can be reached, among these sockets. A port at which the proxy is asked
-    /// is none, whoever seems to hold it: meshim's own connections end there.
+    /// Where the application can be reached, among these sockets. A port at which the proxy is
+    /// asked is none, whoever seems to hold it: meshim's own connections end there.
     #[must_use]
     pub fn served(&self, sockets: &[Socket]) -> Served {
         let ports = |is_wanted: fn(Owner) -> bool| {

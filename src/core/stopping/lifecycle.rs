@@ -45,8 +45,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// How long ending the proxy may take after a stop signal, beyond `--grace` where that is given;
-    /// zero where it is not asked.
+    /// How long ending the proxy may take after a stop signal, beyond `--grace` where that is
+    /// given; zero where it is not asked.
     #[must_use]
     pub fn quitting_takes(&self) -> Duration {
         match (self.quit, self.grace) {

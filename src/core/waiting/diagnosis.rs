@@ -139,7 +139,8 @@ fn neighbour(seen: &[Seen<'_>]) -> &'static str {
 pub fn nothing_found(strangers: &[(Mesh, Observation)]) -> String {
     let mut text = "no mesh's proxy listens in this pod: is a sidecar injected (look for a second \
                     container)? \
-                    A proxy on ports of its own needs --mesh or --admin-url; a pod without a mesh, --absent-after"
+                    A proxy on ports of its own needs --mesh or --admin-url; a pod without a mesh, \
+                    --absent-after"
         .to_owned();
     for (mesh, seen) in strangers {
         use std::fmt::Write as _;

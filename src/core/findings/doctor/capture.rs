@@ -1,9 +1,9 @@
 //! Connections that go past the proxy, proved socket by socket.
 //!
-//! Owns the rule; must never look at the system. A connection that was redirected has a partner: the
-//! proxy's socket, whose other end is the very address that the application's socket has. Inbound,
-//! the application sees the proxy's own address (127.0.0.6), or there is a socket here with the two
-//! addresses swapped (TPROXY).
+//! Owns the rule; must never look at the system. A connection that was redirected has a partner:
+//! the proxy's socket, whose other end is the very address that the application's socket has.
+//! Inbound, the application sees the proxy's own address (127.0.0.6), or there is a socket here
+//! with the two addresses swapped (TPROXY).
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -166,14 +166,14 @@ fn unexplained(pages: &Pages, past: &[(&Past, &u64)], seen: &Captured) -> Diagno
         "the rules take IPv4 only: turn dual stack on (ISTIO_DUAL_STACK and \
          values.cni or --dual-stack of istio-iptables), or native nftables"
     } else if is_all {
-        "the redirection is not there: see the log of istio-init (or of istio-cni on the node), then \
-         delete the pod"
+        "the redirection is not there: see the log of istio-init (or of istio-cni on the node), \
+         then delete the pod"
     } else if pages.mesh == Mesh::Istio {
-        "look for the mesh-wide values.global.proxy.excludeOutboundPorts, excludeIPRanges and the like; a \
-         connection from before the rules stays past the proxy until it is opened anew"
+        "look for the mesh-wide values.global.proxy.excludeOutboundPorts, excludeIPRanges and the \
+         like; a connection from before the rules stays past the proxy until it is opened anew"
     } else {
-        "look for excluded ports in the pod's annotations; a connection from before the rules stays past \
-         the proxy until it is opened anew"
+        "look for excluded ports in the pod's annotations; a connection from before the rules \
+         stays past the proxy until it is opened anew"
     };
     let finding = Finding {
         code: Code::TrafficBypassesProxy,

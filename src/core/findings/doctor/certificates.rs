@@ -70,7 +70,8 @@ pub fn clock(pages: &Pages) -> Judged {
         code: Code::ClockSkew,
         severity: Severity::Error,
         seen: format!("a certificate of this proxy becomes valid in {} only", spoken(ahead)),
-        why: "so this node's clock is behind the issuer's, and peers refuse each other's certificates"
+        why: "so this node's clock is behind the issuer's, and peers refuse each other's \
+              certificates"
             .to_owned(),
         remedy: "set this node's clock (NTP, chrony), or the control plane's node's".to_owned(),
         source: "valid_from of this proxy's certificates (/certs), and this node's clock",
@@ -149,8 +150,8 @@ fn remedy(pages: &Pages, is_root: bool) -> String {
             "replace the mesh's root certificate, with both roots trusted meanwhile".to_owned()
         }
         Mesh::Istio => format!(
-            "can the agent reach {}? see its log (kubectl logs POD -c istio-proxy); when it can, delete \
-             the pod",
+            "can the agent reach {}? see its log (kubectl logs POD -c istio-proxy); when it can, \
+             delete the pod",
             discovery(pages)
         ),
         _ => "see the log of the proxy's container, and of the mesh's certificate authority"

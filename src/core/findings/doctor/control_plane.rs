@@ -79,12 +79,13 @@ fn lost(pages: &Pages, counters: &Counters) -> Diagnosis {
                 .to_owned(),
         remedy: if is_lost {
             format!(
-                "{}: does it run, does a NetworkPolicy forbid it, has the root certificate changed?",
+                "{}: does it run, does a NetworkPolicy forbid it, has the root certificate \
+                 changed?",
                 control_plane(pages)
             )
         } else {
-            "look again in half a minute (--deep does): after a restart of the control plane this is \
-             usual"
+            "look again in half a minute (--deep does): after a restart of the control plane this \
+             is usual"
                 .to_owned()
         },
         source: "this proxy's counters of its xDS stream (/stats)",
@@ -99,11 +100,15 @@ fn stale(pages: &Pages, counters: &Counters) -> Option<Diagnosis> {
     let finding = Finding {
         code: Code::ControlPlaneLost,
         severity: Severity::Warning,
-        seen: format!("the proxy took its last configuration {} ago, though it is connected", spoken(age)),
-        why: "so it may not have what was changed since: istiod sends all clusters at least every half \
-              hour"
+        seen: format!(
+            "the proxy took its last configuration {} ago, though it is connected",
+            spoken(age)
+        ),
+        why: "so it may not have what was changed since: istiod sends all clusters at least every \
+              half hour"
             .to_owned(),
-        remedy: "istioctl proxy-status shows whether istiod takes this proxy for SYNCED; see istiod's log"
+        remedy: "istioctl proxy-status shows whether istiod takes this proxy for SYNCED; see \
+                 istiod's log"
             .to_owned(),
         source: "cluster_manager.cds.update_time of this proxy (/stats); istiod's \
                  keepaliveMaxServerConnectionAge",

@@ -26,10 +26,11 @@ fn draining() -> Finding {
         code: Code::ProxyDraining,
         severity: Severity::Error,
         seen: "the proxy is DRAINING".to_owned(),
-        why: "so it fails its readiness and turns inbound clients away; without a deletion of the pod \
-              nothing ends that"
+        why: "so it fails its readiness and turns inbound clients away; without a deletion of the \
+              pod nothing ends that"
             .to_owned(),
-        remedy: "if the pod is not being deleted, somebody asked for /healthcheck/fail: take it back"
+        remedy: "if the pod is not being deleted, somebody asked for /healthcheck/fail: take it \
+                 back"
             .to_owned(),
         source: "state of /server_info; Envoy's /healthcheck/fail sets it",
     }

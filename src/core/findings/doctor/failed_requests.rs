@@ -15,8 +15,8 @@ use crate::core::mesh::Mesh;
 /// How many hosts are told.
 const MOST_HOSTS: usize = 10;
 
-/// A flag: what it means, whether nothing got through, and what to do (envoy: `substitution_formatter`,
-/// `%RESPONSE_FLAGS%`).
+/// A flag: what it means, whether nothing got through, and what to do (envoy:
+/// `substitution_formatter`, `%RESPONSE_FLAGS%`).
 const FLAGS: [(&str, &str, bool, &str); 13] = [
     (
         "NR",

@@ -35,8 +35,8 @@ pub fn judge(pages: &Pages) -> Judged {
         remedy: "set both in nginx's configuration, or let the proxy take HTTP/1.0 \
                  (ISTIO_META_HTTP10: \"1\")"
             .to_owned(),
-        source: "HTTP10 in /server_info; Envoy answers 426 without a line in its access log; nginx's \
-                 default for proxy_http_version",
+        source: "HTTP10 in /server_info; Envoy answers 426 without a line in its access log; \
+                 nginx's default for proxy_http_version",
     };
     let diagnosis =
         Diagnosis::from(finding).with("proxy_http_version 1.1;\nproxy_set_header Connection \"\";");

@@ -54,8 +54,8 @@ pub fn judge(pages: &Pages) -> Judged {
         remedy: "raise its limit (set request and CPU, too: one of these annotations replaces all \
                  defaults), or send it less: see config-of-whole-mesh"
             .to_owned(),
-        source: "server.memory_physical_size (/stats) and the agent's own memory; the limit from the \
-                 annotation or the agent's GOMEMLIMIT",
+        source: "server.memory_physical_size (/stats) and the agent's own memory; the limit from \
+                 the annotation or the agent's GOMEMLIMIT",
     };
     let double = (limit >> 20) * 2;
     let diagnosis = Diagnosis::from(finding)

@@ -140,9 +140,11 @@ mod tests {
                 "script load error: [string \"f(\"]:1: near '<eof>'",
             ),
             (
-                "Proto constraint validation failed (X.Y: value length must be at least 1 characters): \
+                "Proto constraint validation failed (X.Y: value length must be at least 1 \
+                 characters): \
               name: \"hunter2\" stat_prefix: \"x\"",
-                "Proto constraint validation failed (X.Y: value length must be at least 1 characters) …",
+                "Proto constraint validation failed (X.Y: value length must be at least 1 \
+                 characters) …",
             ),
             (
                 "Unable to parse JSON as proto (INVALID_ARGUMENT: x): {\"password\":\"hunter2\"}",

@@ -54,12 +54,12 @@ pub fn judge(pages: &Pages) -> Judged {
             spoken(proxy),
             spoken(application)
         ),
-        why: "so it was started anew under the application: out of memory, a crash or a liveness probe; \
-              its counters and connections are gone"
+        why: "so it was started anew under the application: out of memory, a crash or a liveness \
+              probe; its counters and connections are gone"
             .to_owned(),
         remedy: "the kubelet knows why its last run ended".to_owned(),
-        source: "the uptime in /server_info (process_start_time_seconds of Linkerd), and the age of this \
-                 container's oldest process",
+        source: "the uptime in /server_info (process_start_time_seconds of Linkerd), and the age \
+                 of this container's oldest process",
     };
     let snippet = format!(
         "kubectl get pod POD -o jsonpath='{{.status.{list}[?(@.name==\"{container}\")].lastState}}'"

@@ -142,8 +142,8 @@ impl Leads<'_> {
         let resource = self.resource().unwrap_or_else(|| "the route".to_owned());
         if cluster.subset.is_empty() {
             format!(
-                "{resource} names {} with port {}: is there such a Service or ServiceEntry with that \
-                 port, is its namespace written in full, does a Sidecar or exportTo hide it?",
+                "{resource} names {} with port {}: is there such a Service or ServiceEntry with \
+                 that port, is its namespace written in full, does a Sidecar or exportTo hide it?",
                 cluster.host, cluster.port
             )
         } else {
@@ -197,13 +197,13 @@ impl Leads<'_> {
         }
         match Cluster::read(self.cluster) {
             Some(cluster) if !cluster.subset.is_empty() => format!(
-                "no ready pod has the labels of subset {} in the DestinationRule of {}: compare them, \
-                 or scale that version up",
+                "no ready pod has the labels of subset {} in the DestinationRule of {}: compare \
+                 them, or scale that version up",
                 cluster.subset, cluster.host
             ),
             Some(cluster) => format!(
-                "no ready pod stands behind {}: compare the Service's selector with the pods' labels, \
-                 or scale it up",
+                "no ready pod stands behind {}: compare the Service's selector with the pods' \
+                 labels, or scale it up",
                 cluster.host
             ),
             None => "let an instance of it become ready, or lead the route elsewhere".to_owned(),
@@ -279,8 +279,8 @@ fn destination_rule(cluster: Cluster<'_>, namespace: &str) -> String {
     let name = cluster.host.split('.').next().unwrap_or_default();
     format!(
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, \
-         namespace: {namespace}}}\nspec:\n  host: {}\n  subsets:\n  - name: {}\n    labels: {{version: \
-         {}}}  # the labels of the pods that are meant\n",
+         namespace: {namespace}}}\nspec:\n  host: {}\n  subsets:\n  - name: {}\n    labels: \
+         {{version: {}}}  # the labels of the pods that are meant\n",
         cluster.host, cluster.subset, cluster.subset
     )
 }

@@ -1,7 +1,7 @@
 //! Ports whose protocol nobody named.
 //!
-//! Owns the judgement. The proxy then waits for the client's first bytes, which never come where the
-//! server speaks first.
+//! Owns the judgement. The proxy then waits for the client's first bytes, which never come where
+//! the server speaks first.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
@@ -11,8 +11,8 @@ use crate::core::findings::doctor::ports::inbound;
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
 
-/// Ports and names of protocols whose server speaks first (istio: "Server First Protocols", with the
-/// ones that Istio does not know by their port).
+/// Ports and names of protocols whose server speaks first (istio: "Server First Protocols", with
+/// the ones that Istio does not know by their port).
 const SERVER_FIRST: [(u64, &str); 9] = [
     (3306, "mysql"),
     (25, "smtp"),
@@ -57,16 +57,19 @@ fn server_first(pages: &Pages, port: u64) -> Option<&'static str> {
     row.map(|(_, protocol)| *protocol)
 }
 
-const SOURCE: &str = "the chains of this proxy's inbound listener (config_dump): HTTP and TCP beside each \
-                      other, by application protocol";
+const SOURCE: &str = "the chains of this proxy's inbound listener (config_dump): HTTP and TCP \
+                      beside each other, by application protocol";
 
 fn hangs(pages: &Pages, port: u64) -> Diagnosis {
     let protocol = server_first(pages, port).unwrap_or("tcp");
     let finding = Finding {
         code: Code::PortProtocolSniffed,
         severity: Severity::Warning,
-        seen: format!("port {port} is sniffed, and looks like {protocol}, whose server speaks first"),
-        why: "so the proxy waits for the client to speak, the client for the server, and connections hang"
+        seen: format!(
+            "port {port} is sniffed, and looks like {protocol}, whose server speaks first"
+        ),
+        why: "so the proxy waits for the client to speak, the client for the server, and \
+              connections hang"
             .to_owned(),
         remedy: "name the protocol in the Service".to_owned(),
         source: SOURCE,
@@ -83,9 +86,12 @@ fn told(ports: &[u64]) -> Diagnosis {
         code: Code::PortProtocolSniffed,
         severity: Severity::Info,
         seen: format!("{noun} {} {verb} sniffed: no Service names a protocol", listed(ports)),
-        why: "so the proxy guesses it from the first bytes, and a server that speaks first would hang"
+        why: "so the proxy guesses it from the first bytes, and a server that speaks first \
+              would hang"
             .to_owned(),
-        remedy: "name it in the Service: appProtocol: http, or a name that begins with http-".to_owned(),
+        remedy: "name it in the Service: appProtocol: http, or a name that begins with \
+                 http-"
+            .to_owned(),
         source: SOURCE,
     };
     Diagnosis::from(finding).on(Some("Service".to_owned()), "spec.ports[].appProtocol")

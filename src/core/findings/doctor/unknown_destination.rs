@@ -1,7 +1,7 @@
 //! Requests to hosts that the mesh does not know.
 //!
-//! Owns the judgement: where only known hosts are allowed it is a warning, where any is allowed it is
-//! worth knowing.
+//! Owns the judgement: where only known hosts are allowed it is a warning, where any is allowed it
+//! is worth knowing.
 
 use std::collections::BTreeMap;
 
@@ -101,8 +101,8 @@ fn passed(pages: &Pages, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis {
         code: Code::UnknownDestination,
         severity: Severity::Info,
         seen: format!("{} went through unmanaged {}", told(hosts), pages.since()),
-        why: "so there is no mTLS, no retry and no policy on them; for hosts outside the mesh that is \
-              usual"
+        why: "so there is no mTLS, no retry and no policy on them; for hosts outside the mesh \
+              that is usual"
             .to_owned(),
         remedy: "a ServiceEntry gives them policy and a name in the metrics".to_owned(),
         source: "istio_requests_total and istio_tcp_connections_opened_total with \
@@ -118,9 +118,9 @@ fn with_entry(finding: Finding, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis
     let (name, port) = host.split_once(':').unwrap_or((host, "443"));
     let protocol = if port == "443" { "TLS" } else { "HTTP" };
     diagnosis.on(Some("ServiceEntry".to_owned()), "spec.hosts").with(format!(
-        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {}}}\nspec:\n  hosts: \
-         [{name}]\n  location: MESH_EXTERNAL\n  resolution: DNS\n  ports: [{{number: {port}, name: {}, \
-         protocol: {protocol}}}]\n",
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {}}}\nspec:\n  \
+         hosts: [{name}]\n  location: MESH_EXTERNAL\n  resolution: DNS\n  ports: [{{number: \
+         {port}, name: {}, protocol: {protocol}}}]\n",
         name.replace('.', "-"),
         protocol.to_lowercase(),
     ))

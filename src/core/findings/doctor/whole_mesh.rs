@@ -61,8 +61,8 @@ pub fn judge(pages: &Pages) -> Judged {
             Mesh::Consul => "intentions limit what a transparent proxy is sent".to_owned(),
             _ => "let the control plane send what this pod calls".to_owned(),
         },
-        source: "cluster_manager.active_clusters (/stats), and with --deep the requests of each cluster \
-                 (/clusters)",
+        source: "cluster_manager.active_clusters (/stats), and with --deep the requests of each \
+                 cluster (/clusters)",
     };
     let diagnosis = Diagnosis::from(finding).number("clusters", clusters);
     if pages.mesh != Mesh::Istio {
@@ -97,9 +97,9 @@ fn draft(usage: &Usage, own: &str, since: &str) -> String {
     }
     hosts.insert("istio-system/*".to_owned());
     let mut text = format!(
-        "# A draft: what this proxy has called {since}. What it calls rarely may be missing.\napiVersion: \
-         networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: default, namespace: {own}}}\nspec:\n  \
-         egress:\n  - hosts:\n    - ./*\n"
+        "# A draft: what this proxy has called {since}. What it calls rarely may be \
+         missing.\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: default, \
+         namespace: {own}}}\nspec:\n  egress:\n  - hosts:\n    - ./*\n"
     );
     for host in hosts {
         text += "    - \"";

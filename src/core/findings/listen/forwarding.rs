@@ -1,8 +1,8 @@
 //! How the proxy forwards inbound traffic: to the pod address, to loopback, or per port as its
 //! clusters say.
 //!
-//! Owns the order of the sources (inbound clusters, else the mesh's version, else its default) and the
-//! destinations that follow; must never ask a proxy itself.
+//! Owns the order of the sources (inbound clusters, else the mesh's version, else its default) and
+//! the destinations that follow; must never ask a proxy itself.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

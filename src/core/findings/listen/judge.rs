@@ -165,8 +165,8 @@ fn judge_port(
     cases.extend(to_no_tcp(forwarding, port, &ours.who), port);
 }
 
-/// The case that nobody listens where somebody wants to connect. What goes to a Unix socket needs no
-/// listener here.
+/// The case that nobody listens where somebody wants to connect. What goes to a Unix socket needs
+/// no listener here.
 fn nobody(forwarding: &Forwarding, port: u16, is_declared: bool) -> Case {
     let is_elsewhere = forwarding.elsewhere().any(|(elsewhere, _)| elsewhere == port);
     if is_elsewhere && !is_declared {
@@ -178,7 +178,8 @@ fn nobody(forwarding: &Forwarding, port: u16, is_declared: bool) -> Case {
     case(severity, Kind::Nobody, String::new(), &[])
 }
 
-/// The case that `port` is where a TCP socket gets nothing, since its traffic goes to a Unix socket.
+/// The case that `port` is where a TCP socket gets nothing, since its traffic goes to a Unix
+/// socket.
 fn to_no_tcp(forwarding: &Forwarding, port: u16, who: &str) -> Option<Case> {
     let socket = socket_of(forwarding, port);
     let by_the_kernel = forwarding.is_by_the_kernel(port);

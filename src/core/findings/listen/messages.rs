@@ -105,9 +105,9 @@ fn held(case: &Case, ports: &str) -> Parts {
         let remedy = "let one of the two listen on another port".to_owned();
         return (Code::PortInUse, seen, why, remedy);
     }
-    let remedy = "let the application listen on the pod's own address, or on a port that no Service \
-                  in the mesh has, or set the annotation sidecar.istio.io/interceptionMode to \
-                  REDIRECT";
+    let remedy = "let the application listen on the pod's own address, or on a port that no \
+                  Service in the mesh has, or set the annotation \
+                  sidecar.istio.io/interceptionMode to REDIRECT";
     (Code::PortHeldByProxy, seen, why, remedy.to_owned())
 }
 

@@ -105,7 +105,8 @@ pub fn interception(pod: &Pod) -> Judged {
         remedy: "let the application bind the pod's own address, or set the annotation \
                  sidecar.istio.io/interceptionMode to REDIRECT"
             .to_owned(),
-        source: "INTERCEPTION_MODE in the proxy's metadata; the kernel's table of listening sockets",
+        source: "INTERCEPTION_MODE in the proxy's metadata; the kernel's table of listening \
+                 sockets",
     }]
     .into()
 }

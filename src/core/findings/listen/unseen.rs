@@ -56,8 +56,8 @@ pub(super) fn of_forwarding(facts: &Facts<'_>) -> Vec<String> {
     let Some(forwarding) = &facts.forwarding else {
         let how = pod.clusters.why_not().map(|why| format!(" ({why})")).unwrap_or_default();
         return vec![format!(
-            "how the {mesh} proxy forwards inbound traffic{how}: listen addresses are judged by the \
-             proxy's ports only"
+            "how the {mesh} proxy forwards inbound traffic{how}: listen addresses are judged by \
+             the proxy's ports only"
         )];
     };
     let clusters = match (&pod.clusters, &pod.proxy.admin) {
