@@ -26,7 +26,7 @@ pub use self::options::{
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       \
-                      meshim wait|check|drain|quit [OPTIONS]\n       \
+                      meshim wait|check|doctor|drain|quit [OPTIONS]\n       \
                       meshim probe TARGET\n       \
                       meshim install DIR",
     after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
@@ -62,6 +62,15 @@ pub enum Sub {
     /// else 1
     #[command(override_usage = "meshim check [OPTIONS]")]
     Check(CheckArgs),
+    /// Read the proxy's own configuration and counters, and name the known pitfalls in them; exit 0
+    /// without an error among the findings, else 1
+    #[command(
+        override_usage = "meshim doctor [OPTIONS]",
+        after_help = "Changes nothing, and costs the proxy's main thread up to half a second in a \
+                      large mesh: run it\nby hand, never as a probe. docs/findings.md explains \
+                      each finding."
+    )]
+    Doctor(DoctorArgs),
     /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
     #[command(
         override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080"
@@ -155,6 +164,29 @@ pub struct CheckArgs {
     /// Form of the findings: text, or json [default: text]
     #[arg(long, value_name = "FORM")]
     pub output: Option<OsString>,
+    /// Where to say what happens.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Read the proxy's own configuration and counters, and name the known pitfalls in them; exit 0
+/// without an error among the findings, else 1
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+    /// Read which clusters were used, too, and look twice at what needs time [default: off]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub deep: Option<OsString>,
+    /// Form of the findings: text, or json [default: text]
+    #[arg(long, value_name = "FORM")]
+    pub output: Option<OsString>,
+    /// Colours of the text: auto, which is on a terminal and without `NO_COLOR`, always or never
+    /// [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<OsString>,
     /// Where to say what happens.
     #[command(flatten)]
     pub report: ReportArgs,

@@ -21,6 +21,8 @@ pub const VARIABLES: &[&str] = &[
     "ADMIN_URL",
     "ALLOW_REMOTE",
     "CHECK",
+    "COLOR",
+    "DEEP",
     "DRAIN",
     "DRAIN_MAX",
     "DRAIN_MIN",

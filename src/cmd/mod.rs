@@ -3,6 +3,7 @@
 //! Here a job becomes an [`Exit`], and a failure is told: on stderr and in the termination log.
 
 pub mod check;
+pub mod doctor;
 pub mod drain;
 pub mod install;
 mod pod;
@@ -71,6 +72,10 @@ fn perform(job: Job, stop: StopSignals, parent: Parent) -> Result<Exit, Failure>
         Job::Check(check) => {
             stop.restore_mask()?;
             check::check(&check)
+        }
+        Job::Doctor(doctor) => {
+            stop.restore_mask()?;
+            doctor::doctor(&doctor)
         }
         Job::Probe(probe) => {
             stop.restore_mask()?;

@@ -5,6 +5,7 @@
 //! and what would be right. Must never ask the process: everything is in the input.
 
 mod check;
+mod doctor;
 mod drain;
 mod input;
 mod install;
@@ -22,6 +23,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use self::check::Check;
+pub use self::doctor::{Color, Doctor};
 pub use self::drain::Drain;
 pub use self::input::Input;
 pub use self::install::Install;
@@ -48,6 +50,8 @@ pub enum Job {
     Quit(Quit),
     /// Judge identity and listen addresses.
     Check(Check),
+    /// Judge the proxy's own configuration.
+    Doctor(Doctor),
     /// One look at a server.
     Probe(Probe),
     /// Copy this binary into a directory.
@@ -109,6 +113,9 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
         Some(Sub::Quit(args)) => (reader.report(&args.report), reader.quit(&args).map(Job::Quit)),
         Some(Sub::Check(args)) => {
             (reader.report(&args.report), reader.check(&args).map(Job::Check))
+        }
+        Some(Sub::Doctor(args)) => {
+            (reader.report(&args.report), reader.doctor(&args).map(Job::Doctor))
         }
         Some(Sub::Probe(args)) => {
             let report = reader.report(&args.report).beside_the_application();

@@ -33,6 +33,11 @@ impl<'i> Reader<'i> {
         Self { input, variables, from_variables: Vec::new(), problems: Vec::new() }
     }
 
+    /// Is this variable of the environment, which is none of ours, there with something in it?
+    pub(super) fn environment_has(&self, name: &str) -> bool {
+        self.input.variable(name).is_some_and(|value| !value.is_empty())
+    }
+
     /// What was read, where nothing is wrong with any setting; else all that is, as one sentence.
     pub(super) fn finish<T>(self, job: Result<T, Wrong>) -> Result<T, Failure> {
         let sentence = match self.problems.as_slice() {

@@ -2,6 +2,7 @@
 //! decides nothing.
 
 pub mod admin;
+pub mod clock;
 pub mod command;
 pub mod files;
 pub mod http;
@@ -11,6 +12,7 @@ mod line;
 pub mod log;
 pub mod parent_death;
 pub mod process;
+pub mod processes;
 pub mod signals;
 pub mod sockets;
 pub mod stderr;

@@ -1,11 +1,26 @@
-//! The terminal that the application may have: whose turn it is there.
+//! The terminal that the application may have, and the one that findings are told on.
 //!
-//! Owns `/dev/tty`; must never read from it, write to it or change its settings.
+//! Owns `/dev/tty` and what stdout is; must never read from either, write to it or change its
+//! settings.
 
 use std::fs::File;
+use std::io::IsTerminal as _;
 
 use rustix::process::Pid;
-use rustix::termios::{tcgetpgrp, tcsetpgrp};
+use rustix::termios::{tcgetpgrp, tcgetwinsize, tcsetpgrp};
+
+/// The columns of the terminal that stdout is; `None` where it is none.
+#[must_use]
+pub fn columns_of_stdout() -> Option<usize> {
+    let size = tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Is stdout a terminal?
+#[must_use]
+pub fn is_stdout() -> bool {
+    std::io::stdout().is_terminal()
+}
 
 /// Our controlling terminal.
 #[derive(Debug)]

@@ -69,6 +69,7 @@ pub(crate) const HOUSE: House = House {
                 "core/metrics",
                 "core/sockets",
                 "core/findings",
+                "core/findings/check",
                 "core/findings/listen",
             ],
         ),
@@ -88,7 +89,7 @@ pub(crate) const HOUSE: House = House {
         ),
         room(
             "cmd",
-            &["cmd/"],
+            &["cmd/", "cmd/doctor/"],
             core_and!["config", "io", "io/admin", "io/http", "io/sockets", "cmd: shared"],
         ),
         room("cmd: main", &["cmd/mod.rs"], core_and!["config", "io", "cmd"]),

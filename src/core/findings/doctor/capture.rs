@@ -58,7 +58,7 @@ struct Captured {
 /// # Errors
 /// The sockets could not be read, or this mesh does not redirect.
 pub fn judge(pages: &Pages) -> Judged {
-    let (outbound, own) = capturing(pages.mesh).ok_or(NotSeen::AnotherMesh(pages.mesh))?;
+    let (outbound, own) = capturing(pages.mesh).ok_or(pages.not_this_mesh())?;
     let sockets = page(&pages.sockets)?;
     let manifest = pages.manifest.as_ref().ok();
     let interception = manifest.map(|manifest| manifest.interception).unwrap_or_default();

@@ -58,7 +58,7 @@ pub fn judge(pages: &Pages) -> Judged {
 /// As [`judge`].
 pub fn clock(pages: &Pages) -> Judged {
     if pages.mesh == Mesh::Linkerd {
-        return Err(NotSeen::AnotherMesh(pages.mesh));
+        return Err(pages.not_this_mesh());
     }
     let certs = page(&pages.certs)?;
     let ahead = certs.certificates.iter().filter_map(|certificate| {

@@ -95,7 +95,7 @@ pub(super) fn hidden(pages: &Pages) -> NotSeen {
     if pages.mesh == Mesh::Istio {
         NotSeen::Hidden("Istio's own metrics are off in this proxy (istio_requests_total)")
     } else {
-        NotSeen::AnotherMesh(pages.mesh)
+        pages.not_this_mesh()
     }
 }
 

@@ -4,7 +4,7 @@
 //! access log and no metric.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
@@ -15,7 +15,7 @@ use crate::core::mesh::Mesh;
 /// The processes or the proxy's settings are not known.
 pub fn judge(pages: &Pages) -> Judged {
     if pages.mesh != Mesh::Istio {
-        return Err(NotSeen::AnotherMesh(pages.mesh));
+        return Err(pages.not_this_mesh());
     }
     let container = page(&pages.container)?;
     if !container.commands.contains("nginx") {

@@ -49,8 +49,8 @@ pub const JUDGES: &[(Code, Judge)] = &[
 pub struct Verdict {
     /// The worst first; those of one severity in the judges' order.
     pub found: Vec<Diagnosis>,
-    /// Which judge could not look, or not at everything, and why.
-    pub not_seen: Vec<(Code, NotSeen)>,
+    /// Which judge could not look, why, and whether it has looked at a part.
+    pub not_seen: Vec<(Code, NotSeen, bool)>,
     /// How many judges there are.
     pub judges: usize,
 }
@@ -63,9 +63,9 @@ pub fn judge(pages: &Pages) -> Verdict {
         match judge(pages) {
             Ok(seen) => {
                 verdict.found.extend(seen.found);
-                verdict.not_seen.extend(seen.beside.map(|why| (*code, why)));
+                verdict.not_seen.extend(seen.beside.map(|why| (*code, why, true)));
             }
-            Err(why) => verdict.not_seen.push((*code, why)),
+            Err(why) => verdict.not_seen.push((*code, why, false)),
         }
     }
     verdict.found.sort_by_key(|found| std::cmp::Reverse(found.finding.severity));
@@ -132,10 +132,10 @@ mod tests {
         let unread = Pages::unread(Mesh::Istio, Duration::ZERO, &NotSeen::NoProxy);
         let verdict = judge(&unread);
         assert!(verdict.found.is_empty());
-        let silent: Vec<Code> = verdict.not_seen.iter().map(|(code, _)| *code).collect();
+        let silent: Vec<Code> = verdict.not_seen.iter().map(|(code, ..)| *code).collect();
         assert_eq!(silent, JUDGES.iter().map(|(code, _)| *code).collect::<Vec<Code>>());
-        for (code, why) in &verdict.not_seen {
-            assert_eq!(why, &NotSeen::NoProxy, "{code}");
+        for (code, why, is_partial) in &verdict.not_seen {
+            assert_eq!((why, *is_partial), (&NotSeen::NoProxy, false), "{code}");
         }
     }
 
@@ -145,7 +145,7 @@ mod tests {
         pages.manifest.as_mut().unwrap().uptime = Some(Duration::from_secs(3));
         let blind = judge(&pages).not_seen;
         assert!(
-            blind.iter().any(|(code, why)| {
+            blind.iter().any(|(code, why, _)| {
                 *code == Code::RouteToMissingCluster && matches!(why, NotSeen::Loading(_))
             }),
             "{blind:?}"

@@ -15,10 +15,12 @@ use crate::core::envoy::routes::Routes;
 use crate::core::envoy::state::State;
 use crate::core::envoy::usage::Usage;
 use crate::core::findings::doctor::diagnosis::NotSeen;
+use crate::core::findings::pod::Pod;
 use crate::core::mesh::Mesh;
 use crate::core::metrics::agent::Agent;
 use crate::core::metrics::linkerd::Linkerd;
 use crate::core::sockets::connection::Connection;
+use crate::core::sockets::owner::Socket;
 
 /// A page, or why there is none.
 pub type Read<T> = Result<T, NotSeen>;
@@ -100,6 +102,24 @@ pub struct Container {
     pub commands: BTreeSet<String>,
 }
 
+impl Sockets {
+    /// Those of this pod, without its connections. Under TPROXY the proxy's sockets are root's, and
+    /// so are its connections, whatever its user is.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Self {
+        let own = pod.proxy.mesh.profile().owned_ports;
+        let is_roots =
+            |socket: &Socket| socket.uid == 0 && own.contains(&socket.bound.address.port());
+        let all = &pod.sockets.all;
+        Self {
+            listening: all.iter().map(|socket| socket.bound.address).collect(),
+            addresses: pod.addresses.all(),
+            proxy_uid: if all.iter().any(is_roots) { Some(0) } else { pod.owners().proxy_uid() },
+            ..Self::default()
+        }
+    }
+}
+
 impl Pages {
     /// A pod of which nothing could be read, for this reason.
     #[must_use]
@@ -138,6 +158,15 @@ impl Pages {
             Ok(())
         } else {
             Err(NotSeen::Loading(state.clone()))
+        }
+    }
+
+    /// Why a judge of another mesh's proxy has nothing to look at.
+    #[must_use]
+    pub fn not_this_mesh(&self) -> NotSeen {
+        match (&self.manifest, self.mesh) {
+            (Err(why), Mesh::None) => why.clone(),
+            (_, mesh) => NotSeen::AnotherMesh(mesh),
         }
     }
 

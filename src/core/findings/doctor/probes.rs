@@ -14,7 +14,7 @@ use crate::core::mesh::Mesh;
 /// The annotations could not be read.
 pub fn judge(pages: &Pages) -> Judged {
     if pages.mesh != Mesh::Istio {
-        return Err(NotSeen::AnotherMesh(pages.mesh));
+        return Err(pages.not_this_mesh());
     }
     let annotations = &page(&pages.manifest)?.annotations;
     if annotations.is_cut {

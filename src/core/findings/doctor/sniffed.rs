@@ -31,7 +31,7 @@ const SERVER_FIRST: [(u64, &str); 9] = [
 /// The listeners could not be read, or are not Istio's.
 pub fn judge(pages: &Pages) -> Judged {
     if !matches!(pages.mesh, Mesh::Istio | Mesh::Envoy) {
-        return Err(NotSeen::AnotherMesh(pages.mesh));
+        return Err(pages.not_this_mesh());
     }
     let listeners = page(&pages.listeners)?;
     let ports = inbound(listeners);

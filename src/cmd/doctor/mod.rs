@@ -1,0 +1,78 @@
+//! `meshim doctor`: what this proxy's own configuration and counters show.
+//!
+//! Orders the looks; the requests are in `requests`, every judgement is core's. Changes nothing.
+
+mod requests;
+
+use std::io::Write as _;
+
+use super::pod;
+use super::runtime::block_on;
+use crate::config::{Color, Doctor, Form};
+use crate::core::exit::{Exit, Failure};
+use crate::core::findings::check::{JUDGES, judge_all};
+use crate::core::findings::doctor::diagnosis::NotSeen;
+use crate::core::findings::doctor::json::json;
+use crate::core::findings::doctor::judges::judge;
+use crate::core::findings::doctor::pages::{Container, Read, Sockets};
+use crate::core::findings::doctor::report::Report;
+use crate::core::findings::doctor::text::{Look, text};
+use crate::core::sockets::connection::State;
+use crate::io::sockets::connections::Connections;
+use crate::io::{processes, terminal};
+
+/// How many connections are judged: 100 bytes each.
+const MOST_CONNECTIONS: usize = 20_000;
+
+/// `meshim doctor`: 0 without an error among the findings, else 1.
+///
+/// # Errors
+/// stdout cannot be written.
+pub fn doctor(settings: &Doctor) -> Result<Exit, Failure> {
+    let report = block_on(async { Ok(examine(settings).await) })?;
+    let told = if settings.check.form == Form::Json {
+        json(&report)
+    } else {
+        text(&report, look(settings))
+    };
+    std::io::stdout()
+        .write_all(told.as_bytes())
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))?;
+    Ok(if report.is_ok() { Exit::Yes } else { Exit::No })
+}
+
+fn look(settings: &Doctor) -> Look {
+    let colors = match settings.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal::is_stdout(),
+    };
+    Look { width: terminal::columns_of_stdout(), colors }
+}
+
+async fn examine(settings: &Doctor) -> Report {
+    let pod = pod::look(&settings.check).await;
+    let mut pages = requests::pages(&pod, settings.deep).await;
+    pages.sockets = connections(Sockets::of(&pod));
+    let of_proxy = pod.owners().proxy_uid();
+    pages.container = processes::all()
+        .map(|all| Container::of(&all, of_proxy))
+        .map_err(|error| NotSeen::System(format!("/proc shows no processes: {error}")));
+    Report::of(&pages, judge(&pages), judge_all(JUDGES, &pod))
+}
+
+fn connections(mut sockets: Sockets) -> Read<Sockets> {
+    let told = Connections::open().each(|connection| {
+        if connection.state != State::Established {
+            return;
+        }
+        if sockets.connections.len() < MOST_CONNECTIONS {
+            sockets.connections.push(connection);
+        } else {
+            sockets.is_cut = true;
+        }
+    });
+    told.map(|()| sockets).map_err(|error| {
+        NotSeen::System(format!("neither sock_diag nor /proc/net/tcp tells connections: {error}"))
+    })
+}

@@ -1,0 +1,72 @@
+//! The processes that `/proc` shows: their names, users, ages, and which share our root.
+//!
+//! Owns reading them; must never decide which of them is the application.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::getpid;
+
+use crate::core::findings::doctor::container::Process;
+
+/// Ticks a second in `/proc/PID/stat`, the same on every Linux (`USER_HZ`).
+const TICKS: u64 = 100;
+
+/// How many processes are looked at: what a node runs, with room.
+const MOST: usize = 20_000;
+
+/// Every process but this one.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn all() -> std::io::Result<Vec<Process>> {
+    let proc = Path::new("/proc");
+    let uptime = fs::read_to_string(proc.join("uptime"))?;
+    let uptime = uptime.split_ascii_whitespace().next().and_then(|text| text.parse().ok());
+    let up: Duration =
+        uptime.and_then(|up| Duration::try_from_secs_f64(up).ok()).unwrap_or_default();
+    let ours = fs::read_link(proc.join("self/ns/mnt")).ok();
+    let own = getpid().as_raw().cast_unsigned();
+    let pids = fs::read_dir(proc)?.flatten().filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        (pid != own).then(|| entry.path())
+    });
+    Ok(pids.take(MOST).filter_map(|path| process(&path, up, ours.as_ref())).collect())
+}
+
+/// A process that ends while it is looked at is passed over.
+fn process(path: &Path, up: Duration, ours: Option<&PathBuf>) -> Option<Process> {
+    let uid = fs::metadata(path).ok()?.uid();
+    let stat = fs::read_to_string(path.join("stat")).ok()?;
+    // `7 (a name (with) spaces) S 1 …`: the start is the 22nd field, the 20th behind the name.
+    let (head, rest) = stat.rsplit_once(')')?;
+    let name = head.split_once('(')?.1;
+    let started: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let started = Duration::from_millis(started.checked_mul(1000)? / TICKS);
+    // Another user's namespaces cannot be read.
+    let theirs = fs::read_link(path.join("ns/mnt")).ok();
+    Some(Process {
+        name: name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect(),
+        uid,
+        age: up.saturating_sub(started),
+        shares_our_root: theirs.is_some() && theirs.as_ref() == ours,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_seen_with_its_name_and_age() {
+        let found = all().unwrap();
+        let parent = nix::unistd::getppid();
+        let name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap();
+        let known = found.iter().find(|process| process.name == name.trim());
+        let known = known.unwrap_or_else(|| panic!("{name} is not among {found:?}"));
+        assert!(known.shares_our_root);
+        assert!(known.age < Duration::from_hours(24 * 365));
+    }
+}
