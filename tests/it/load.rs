@@ -22,8 +22,8 @@ use crate::support::namespace::inside;
 use crate::support::process::Process;
 use crate::support::shared::poll;
 
-/// A server that answers `/250` after 250 ms, and `/` after 20; ends at once on TERM, and says on
-/// which port it listens.
+/// A server that answers `/250` after 250 ms, and any other path after 20; ends at once on TERM,
+/// and says on which port it listens.
 const SERVER: &str = "
 import signal, sys, threading, time, os, socket, socketserver
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -34,7 +34,8 @@ class Handler(socketserver.StreamRequestHandler):
             line = self.rfile.readline()
             if not line: return
             while self.rfile.readline() not in (b'\\r\\n', b''): pass
-            time.sleep(int(line.split()[1][1:] or 20) / 1000)
+            path = line.split()[1][1:]
+            time.sleep((int(path) if path.isdigit() else 20) / 1000)
             self.wfile.write(b'HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nok')
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
