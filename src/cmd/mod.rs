@@ -13,6 +13,7 @@ pub mod run;
 mod runtime;
 mod start;
 mod supervise;
+mod unsent;
 pub mod wait;
 
 use std::io::Write as _;

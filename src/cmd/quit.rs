@@ -1,19 +1,36 @@
 //! Asking the proxy to end: `meshim quit`, and what `--quit` does on every exit path. Never changes
 //! an exit code.
 
-use tokio::select;
-use tokio::time::{Instant, sleep_until};
+use std::time::Duration;
 
-use super::pod;
+use tokio::select;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
 use super::runtime::block_on;
+use super::{pod, unsent};
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
-use crate::core::stopping::quit::{BUDGET, Next, Outcome, Quit};
+use crate::core::stopping::addressees::{Addressees, Known, Reason};
+use crate::core::stopping::quit::{BUDGET, BUDGET_AFTER_STOP, Next, Outcome, Quit};
+use crate::core::stopping::quit_when::Occasion;
+use crate::core::stopping::standing::{self, Case, Standing};
+use crate::core::stopping::unsent::{End, Limits};
 use crate::io::http::client::Client;
 use crate::io::signals::StopSignals;
+
+/// All looks at how the proxy stands together, and in any case what is left of the asking's own
+/// time.
+const LOOKING: Duration = Duration::from_secs(2);
+
+/// After a stop signal the kubelet has told every container of the pod within this time, so that a
+/// proxy that is to end shows it; pilot-agent needs 0.3 s.
+const SHOWS_WITHIN: Duration = Duration::from_secs(1);
+
+/// The pause between two looks for it.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// `meshim quit`: 0 when the proxy will end, when there is none, or when it is a native sidecar,
 /// which Kubernetes ends; else 1.
@@ -22,8 +39,13 @@ use crate::io::signals::StopSignals;
 /// Not all agree; a stop signal.
 pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     block_on(async {
-        let proxy = pod::proxy_now(settings.proxy.as_ref());
-        let request = Request { urls: settings.urls.clone(), proxy, facts: None };
+        let request = Request {
+            urls: settings.urls.clone(),
+            proxy: pod::proxy_now(settings.proxy.as_ref()),
+            facts: None,
+            occasion: Occasion::Ended,
+            began: Instant::now(),
+        };
         select! {
             biased;
             signal = stop.next() => {
@@ -50,6 +72,20 @@ pub(super) struct Request {
     pub(super) proxy: Option<Proxy>,
     /// What it has said about itself.
     pub(super) facts: Option<ServerInfo>,
+    /// What the end followed.
+    pub(super) occasion: Occasion,
+    /// What the occasion's times count from.
+    pub(super) began: Instant,
+}
+
+impl Request {
+    /// After a stop signal: until when the proxy's own end may be watched.
+    fn stopped(&self) -> Option<Instant> {
+        match self.occasion {
+            Occasion::Ended => None,
+            Occasion::Stopped { until } => Some(self.began + until),
+        }
+    }
 }
 
 /// Asks all that are to end, beside an application's own exit code, which this never changes: it
@@ -60,39 +96,132 @@ pub(super) async fn ask_and_tell(request: Request) {
     }
 }
 
+/// Says so where the proxy cannot be ended from this container: to be known at the start, not when
+/// a Job's pod never completes.
+pub(super) async fn warn_where_endless(proxy: &Proxy) {
+    let until = Instant::now() + LOOKING;
+    let Some(case) = standing::endless(proxy) else { return };
+    if let (true, Standing::Endless(why)) = (holds(&case, until).await, case.means) {
+        tracing::warn!(event = "misfit", "--quit: {}", Reason::Endless(proxy.mesh, why));
+    }
+}
+
 /// Asks all that are to end; why those will not that will not.
 async fn ask(request: Request) -> Vec<String> {
-    let Request { urls, proxy, facts } = request;
-    let own = proxy.as_ref().map(Proxy::quit).unwrap_or_default();
-    let facts = match (facts, proxy.and_then(|proxy| proxy.admin)) {
-        (None, Some(admin)) => pod::read_server_info(&admin).await,
-        (facts, _) => facts,
-    };
-    let is_native = facts.is_some_and(|facts| facts.is_native());
-    if is_native {
-        tracing::info!(
-            event = "quit_needless",
-            "the proxy is a native sidecar, which Kubernetes ends by itself and would start \
-             again: not asked"
-        );
-    }
-    let is_its = |url: &Endpoint| own.iter().any(|own| is_same_port(own, url));
-    let proxies: Vec<Vec<Endpoint>> = if urls.is_empty() {
-        vec![own.clone()].into_iter().filter(|own| !is_native && !own.is_empty()).collect()
-    } else {
-        urls.into_iter().filter(|url| !(is_native && is_its(url))).map(|url| vec![url]).collect()
-    };
-    if proxies.is_empty() {
-        if !is_native {
-            tracing::info!(
-                event = "quit_needless",
-                "there is no proxy in this pod that could be asked to end"
-            );
+    let looked = Instant::now();
+    let (addressees, stopped) = (addressees(&request).await, request.stopped());
+    let left = BUDGET.saturating_sub(looked.elapsed());
+    let proxy = request.proxy.as_ref();
+    match (addressees, stopped) {
+        (Addressees::Nobody(reason @ Reason::Endless(..)), None) => vec![reason.to_string()],
+        (Addressees::Nobody(reason), _) => {
+            tracing::info!(event = "quit_needless", "{reason}");
+            Vec::new()
         }
-        return Vec::new();
+        (Addressees::Each(each), None) => {
+            unsent::until_sent(Limits::UNHURRIED, proxy).await;
+            post(Quit::new(each, left)).await
+        }
+        (Addressees::Each(each), Some(until)) => {
+            unsent::until_sent(rest_of(until), proxy).await;
+            post(Quit::new(each, BUDGET_AFTER_STOP)).await
+        }
+        (Addressees::EnvoyOnceIdle(envoy), until) => {
+            let limits = until.map_or(Limits::UNHURRIED, rest_of);
+            match unsent::until_idle(limits, proxy).await {
+                End::Empty => post(Quit::new(vec![vec![envoy]], BUDGET_AFTER_STOP)).await,
+                End::Stuck(load) | End::OutOfTime(load) => {
+                    let (bytes, requests) = (load.bytes(), load.in_flight);
+                    tracing::info!(
+                        event = "quit_needless",
+                        bytes,
+                        requests,
+                        "the proxy still has work in flight, so it is left to its own drain"
+                    );
+                    Vec::new()
+                }
+                End::Unseen => Vec::new(),
+            }
+        }
+    }
+}
+
+fn rest_of(until: Instant) -> Limits {
+    Limits::until(until.saturating_duration_since(Instant::now()))
+}
+
+/// Whom to ask. After a stop signal the proxy gets a moment to show that it is ending.
+async fn addressees(request: &Request) -> Addressees {
+    let (urls, proxy) = (request.urls.as_slice(), request.proxy.as_ref());
+    let began = Instant::now();
+    let is_native = is_native(proxy, request.facts.as_ref(), began + LOOKING).await;
+    loop {
+        let standing = match proxy.filter(|_| urls.is_empty() && !is_native) {
+            Some(proxy) => stands(proxy).await,
+            None => Standing::Serving,
+        };
+        let stopped = request.stopped().is_some();
+        let addressees = Addressees::of(Known { urls, proxy, is_native, standing, stopped });
+        let may_show = matches!(addressees, Addressees::Nobody(Reason::OnlyThisContainer(_)));
+        if !may_show || began.elapsed() >= SHOWS_WITHIN {
+            return addressees;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// What the proxy says about itself, asked where it has not been asked before.
+async fn is_native(proxy: Option<&Proxy>, facts: Option<&ServerInfo>, until: Instant) -> bool {
+    match (facts, proxy.and_then(|proxy| proxy.admin.as_ref())) {
+        (Some(facts), _) => facts.is_native(),
+        (None, Some(admin)) => {
+            let read = timeout_at(until, pod::read_server_info(admin)).await;
+            read.ok().flatten().is_some_and(|facts| facts.is_native())
+        }
+        (None, None) => false,
+    }
+}
+
+async fn stands(proxy: &Proxy) -> Standing {
+    let until = Instant::now() + LOOKING;
+    for case in standing::cases(proxy) {
+        if holds(&case, until).await {
+            return case.means;
+        }
+    }
+    Standing::Serving
+}
+
+async fn holds(case: &Case, until: Instant) -> bool {
+    for sign in &case.signs {
+        let answer = Client::new(sign.url.address.clone()).get(&sign.url.path, until).await;
+        if !sign.holds(&answer) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Posts until all have agreed or will not; why those will not that will not.
+async fn post(mut quit: Quit) -> Vec<String> {
+    let began = Instant::now();
+    loop {
+        match quit.next(began.elapsed()) {
+            Next::Over => break,
+            Next::Rest(until) => sleep_until(began + until).await,
+            Next::Post { request, endpoint, until } => {
+                let mut client = Client::new(endpoint.address.clone());
+                let answer = client.post(&endpoint.path, began + until).await;
+                let said = answer
+                    .as_ref()
+                    .map_or_else(ToString::to_string, |answer| answer.status.to_string());
+                tracing::debug!(url = %endpoint, %said, "posted");
+                quit.on(began.elapsed(), request, &answer);
+            }
+        }
     }
     let mut refusals = Vec::new();
-    for outcome in post(Quit::new(proxies, BUDGET)).await {
+    for outcome in quit.outcomes() {
         match outcome {
             Outcome::Agreed(how) => {
                 tracing::info!(event = "quit", "the proxy was asked to end: {how}");
@@ -107,33 +236,4 @@ async fn ask(request: Request) -> Vec<String> {
         }
     }
     refusals
-}
-
-async fn post(mut quit: Quit) -> Vec<Outcome> {
-    let began = Instant::now();
-    loop {
-        match quit.next(began.elapsed()) {
-            Next::Over => return quit.outcomes(),
-            Next::Rest(until) => sleep_until(began + until).await,
-            Next::Post { request, endpoint, until } => {
-                let mut client = Client::new(endpoint.address.clone());
-                let answer = client.post(&endpoint.path, began + until).await;
-                let said = answer
-                    .as_ref()
-                    .map_or_else(ToString::to_string, |answer| answer.status.to_string());
-                tracing::debug!(url = %endpoint, %said, "posted");
-                quit.on(began.elapsed(), request, &answer);
-            }
-        }
-    }
-}
-
-/// `localhost` and `127.0.0.1` are the same here.
-fn is_same_port(one: &Endpoint, other: &Endpoint) -> bool {
-    use crate::core::endpoint::Address::{Tcp, Unix};
-    match (&one.address, &other.address) {
-        (Tcp { port: one, .. }, Tcp { port: other, .. }) => one == other,
-        (Unix(one), Unix(other)) => one == other,
-        _ => false,
-    }
 }

@@ -17,6 +17,7 @@ use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
+use crate::core::stopping::quit_when::{Occasion, QuitWhen};
 use crate::io::command::{self, BadCommand};
 use crate::io::parent_death::Parent;
 use crate::io::signals::StopSignals;
@@ -49,7 +50,7 @@ pub fn run(settings: &Run, mut stop: StopSignals, parent: Parent) -> Result<Exit
                     path: &path,
                     command: &settings.command,
                     proxy: proxy.clone(),
-                    background: look_after_start(settings, proxy.clone()),
+                    background: look_after_start(settings, supervised, proxy.clone()),
                 };
                 supervise(start, &mut stop).await
             }
@@ -179,12 +180,26 @@ async fn sleep_until(moment: Option<Instant>) {
     }
 }
 
-/// The listen check for real, where there is a mesh to judge by. It only logs: nothing of ours ends
+/// What is worth a look once the application runs: whether the proxy can be ended at all, and the
+/// listen check for real, where there is a mesh to judge by. It only logs: nothing of ours ends
 /// what has started.
-fn look_after_start(settings: &Run, proxy: Option<Proxy>) -> Option<Background> {
-    let proxy = proxy.filter(|_| settings.check != Enforcement::Off)?;
+fn look_after_start(
+    settings: &Run,
+    supervised: &Supervise,
+    proxy: Option<Proxy>,
+) -> Option<Background> {
+    let proxy = proxy?;
     let (declared, timeout) = (settings.listen.clone(), settings.wait.limits.request_timeout);
-    Some(Box::pin(async move { after_start(&proxy, &declared, timeout).await }))
+    let checks = settings.check != Enforcement::Off;
+    let quits = supervised.quit != QuitWhen::Never && supervised.quit_urls.is_empty();
+    Some(Box::pin(async move {
+        if quits {
+            quit::warn_where_endless(&proxy).await;
+        }
+        if checks {
+            after_start(&proxy, &declared, timeout).await;
+        }
+    }))
 }
 
 /// `--quit` where the application never started: exactly the proxy that the wait has found is
@@ -195,14 +210,16 @@ async fn quit_unstarted(
     failure: &Failure,
     stop: &mut StopSignals,
 ) {
-    if !supervised.quit.applies(failure.exit) {
+    if !supervised.quit.applies_unstarted(failure.exit) {
         return;
     }
     tracing::info!(
         event = "quitting",
         "the application has not started; asking the proxy to end all the same, as --quit says"
     );
-    let request = Request { urls: supervised.quit_urls.clone(), proxy, facts: None };
+    let (urls, began) = (supervised.quit_urls.clone(), tokio::time::Instant::now());
+    let occasion = Occasion::unstarted(failure.exit, supervised.grace);
+    let request = Request { urls, proxy, facts: None, occasion, began };
     // The signal that ended the wait, if one did, has been taken: another one ends this, too.
     select! {
         biased;

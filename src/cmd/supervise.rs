@@ -246,7 +246,13 @@ impl<'a> Supervisor<'a> {
             }
             Action::Quit => {
                 let urls = self.settings.quit_urls.clone();
-                let request = Request { urls, proxy: self.proxy.clone(), facts: self.facts.take() };
+                let request = Request {
+                    urls,
+                    proxy: self.proxy.clone(),
+                    facts: self.facts.clone(),
+                    occasion: self.lifecycle.occasion(),
+                    began: self.began,
+                };
                 self.work = Some(Box::pin(async move {
                     quit::ask_and_tell(request).await;
                     Done::Asked

@@ -8,8 +8,9 @@ use crate::cli::SuperviseArgs;
 use crate::core::duration;
 use crate::core::endpoint::Endpoint;
 use crate::core::signal::{Signal, UnknownSignal};
-use crate::core::stopping::lifecycle::{QuitWhen, Rules};
+use crate::core::stopping::lifecycle::Rules;
 use crate::core::stopping::plan::Times;
+use crate::core::stopping::quit_when::QuitWhen;
 use crate::core::stopping::signal_map::{Mapping, SignalMap};
 use crate::core::stopping::stop_signals::StopSignals;
 
@@ -72,6 +73,7 @@ impl Reader<'_> {
             ("never", QuitWhen::Never),
             ("always", QuitWhen::Always),
             ("on-success", QuitWhen::OnSuccess),
+            ("on-stop", QuitWhen::OnStop),
         ];
         let quit = self.choice("quit", args.quit.as_ref(), QuitWhen::Never, &choices);
         let pod_grace = self.pod_grace();
@@ -246,7 +248,10 @@ mod tests {
         let table: [(&[&str], &str); 10] = [
             (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
             (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
-            (&["--quit=sometimes"], "--quit: `sometimes` is not one of never, always, on-success"),
+            (
+                &["--quit=sometimes"],
+                "--quit: `sometimes` is not one of never, always, on-success, on-stop",
+            ),
             (
                 &["--map-signal=TERM:QUIT"],
                 "--map-signal: has no effect on an application that meshim becomes",

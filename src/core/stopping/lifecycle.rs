@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use crate::core::exit::Exit;
 use crate::core::signal::Signal;
+use crate::core::stopping::quit::BUDGET_AFTER_STOP;
+use crate::core::stopping::quit_when::{Occasion, QuitWhen, WATCHING};
 use crate::core::stopping::signal_map::SignalMap;
 use crate::core::stopping::stop_signals::StopSignals;
 
@@ -19,13 +21,13 @@ use crate::core::stopping::stop_signals::StopSignals;
 /// time.
 const KILL_TAKES: Duration = Duration::from_secs(2);
 
-/// What asking the proxy to end gets at least, when the grace period ends sooner: one try on a busy
-/// machine.
-const ASKING_TAKES: Duration = Duration::from_secs(1);
+/// What asking the proxy to end gets after a stop signal, when the time for watching it is over:
+/// one try on a busy machine.
+const ASKING_TAKES: Duration = BUDGET_AFTER_STOP;
 
 /// How long a run that was asked to stop may take for ending the proxy, where `--grace` does not
-/// say: ten seconds to see what it is at, one to ask it.
-const QUITTING_TAKES: Duration = Duration::from_secs(11);
+/// say.
+const QUITTING_TAKES: Duration = WATCHING.saturating_add(ASKING_TAKES);
 
 /// What does not change during a run.
 #[derive(Clone, Debug)]
@@ -53,29 +55,6 @@ impl Rules {
             (QuitWhen::Never, _) => Duration::ZERO,
             (_, Some(_)) => ASKING_TAKES,
             (_, None) => QUITTING_TAKES,
-        }
-    }
-}
-
-/// When the proxy is asked to end, once the application has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuitWhen {
-    /// Not at all.
-    Never,
-    /// However the run ends.
-    Always,
-    /// When the exit code is 0.
-    OnSuccess,
-}
-
-impl QuitWhen {
-    /// Is the proxy to be asked after this end?
-    #[must_use]
-    pub const fn applies(self, exit: Exit) -> bool {
-        match self {
-            Self::Never => false,
-            Self::Always => true,
-            Self::OnSuccess => exit.code() == 0,
         }
     }
 }
@@ -121,7 +100,7 @@ pub enum Action {
     Forward(Signal),
     /// Kill the application.
     Kill,
-    /// Ask the proxy to end.
+    /// End the proxy, as [`Lifecycle::occasion`] has it; begin anew where that is under way.
     Quit,
     /// End so.
     Exit(Exit),
@@ -135,6 +114,8 @@ pub struct Lifecycle {
     /// The end of the phase, as far as there is one.
     deadline: Option<Duration>,
     asked: Asked,
+    /// What the application gets for the stop signals that have come.
+    stops: Vec<Signal>,
 }
 
 /// How often a run was asked to stop. A second time always shortens.
@@ -161,7 +142,13 @@ impl Lifecycle {
     /// The application has just started.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
-        Self { rules, phase: Phase::Running, deadline: None, asked: Asked::Never }
+        Self {
+            rules,
+            phase: Phase::Running,
+            deadline: None,
+            asked: Asked::Never,
+            stops: Vec::new(),
+        }
     }
 
     /// Where the run is.
@@ -174,6 +161,15 @@ impl Lifecycle {
     #[must_use]
     pub const fn deadline(&self) -> Option<Duration> {
         self.deadline
+    }
+
+    /// What the run's end followed, once it is [`Phase::Quitting`].
+    #[must_use]
+    pub fn occasion(&self) -> Occasion {
+        match self.deadline {
+            Some(deadline) => Occasion::Stopped { until: deadline.saturating_sub(ASKING_TAKES) },
+            None => Occasion::Ended,
+        }
     }
 
     /// What `event` makes the run do, in this order.
@@ -204,6 +200,8 @@ impl Lifecycle {
 
     fn on_stop(&mut self, now: Duration, signal: Signal) -> Vec<Action> {
         self.asked = self.asked.again();
+        let delivered = self.rules.map.delivered(signal);
+        self.stops.extend(delivered.filter(|signal| !self.stops.contains(signal)));
         match self.phase {
             Phase::Running => {
                 self.deadline = self.rules.grace.map(|grace| now + grace);
@@ -223,9 +221,10 @@ impl Lifecycle {
             }
             Phase::Stopping => self.forward(signal),
             Phase::Quitting(exit) if self.asked == Asked::Twice => vec![Action::Exit(exit)],
+            // The pod is on its way out now, and the proxy with it: that is another way to end it.
             Phase::Quitting(_) => {
                 self.deadline = Some(now + self.rules.grace.unwrap_or(QUITTING_TAKES));
-                Vec::new()
+                vec![Action::Quit]
             }
             Phase::Killing => Vec::new(),
         }
@@ -243,7 +242,9 @@ impl Lifecycle {
             (_, None) => Some(now + QUITTING_TAKES),
         };
         self.phase = Phase::Quitting(exit);
-        vec![if self.rules.quit.applies(exit) { Action::Quit } else { Action::Exit(exit) }]
+        let stopped_by = (self.asked != Asked::Never).then_some(self.stops.as_slice());
+        let asks = self.rules.quit.applies(exit, stopped_by);
+        vec![if asks { Action::Quit } else { Action::Exit(exit) }]
     }
 
     fn on_time_over(&mut self, now: Duration) -> Vec<Action> {

@@ -1,5 +1,6 @@
 //! Stopping: the phases of a supervised run, draining, and ending the proxy.
 
+pub mod addressees;
 pub mod drain;
 pub mod drained;
 pub mod idle;
@@ -7,6 +8,8 @@ pub mod lifecycle;
 pub mod linkerd_metrics;
 pub mod plan;
 pub mod quit;
+pub mod quit_when;
 pub mod signal_map;
+pub mod standing;
 pub mod stop_signals;
 pub mod unsent;

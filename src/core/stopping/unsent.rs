@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::core::sockets::connection::{Connection, State};
+
 /// The pause between two looks. Longer than a proxy needs from a socket that has room again to its
 /// next write, also where its CPU quota is used up for a while.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -31,8 +33,52 @@ pub struct Load {
 }
 
 impl Load {
+    /// What waits on these connections, but for our own, whose inodes are `own`: neither at our end
+    /// nor at the other, which may be told here, too, and counts our delayed acknowledgements.
+    ///
+    /// Unread bytes matter where the proxy is to read them: `proxy` is its user id, `None` where
+    /// that is not known. A neighbour that does not read what has reached its socket can do so
+    /// later.
+    #[must_use]
+    pub fn of(connections: &[Connection], own: &[u64], proxy: Option<u32>) -> Self {
+        let ours = |connection: &&Connection| own.contains(&connection.inode);
+        let ends: Vec<_> =
+            connections.iter().filter(ours).map(|ours| (ours.remote, ours.local)).collect();
+        let is_ours = |connection: &&Connection| {
+            ours(connection) || ends.contains(&(connection.local, connection.remote))
+        };
+        let mut load = Self::default();
+        for connection in connections.iter().filter(|connection| !is_ours(connection)) {
+            load.add(connection, proxy);
+        }
+        load
+    }
+
+    fn add(&mut self, connection: &Connection, proxy: Option<u32>) {
+        // Each queue counts a FIN as one byte, and a connection that only closes loses nothing.
+        let (sent_fin, got_fin) = match connection.state {
+            State::Established => (0, 0),
+            State::CloseWait => (0, 1),
+            State::FinWait1 => (1, 0),
+            State::Closing | State::LastAck => (1, 1),
+            _ => return,
+        };
+        self.unsent += u64::from(connection.unsent.saturating_sub(sent_fin));
+        // A connection that nobody has accepted yet has no owner.
+        let is_the_proxys = proxy.is_none_or(|proxy| connection.uid == proxy);
+        if is_the_proxys || connection.inode == 0 {
+            self.unread += u64::from(connection.unread.saturating_sub(got_fin));
+        }
+    }
+
+    /// The bytes of both queues.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.unsent.saturating_add(self.unread)
+    }
+
     const fn sum(self) -> u64 {
-        self.unsent.saturating_add(self.unread).saturating_add(self.in_flight)
+        self.bytes().saturating_add(self.in_flight)
     }
 }
 
@@ -49,7 +95,7 @@ impl Limits {
     /// Where nobody has asked the pod to stop: as long as something moves.
     pub const UNHURRIED: Self = Self { patience: Some(PATIENCE), until: LONGEST };
 
-    /// After a stop signal: the kubelet's clock runs, and requests may take their time until then.
+    /// After a stop signal: the kubelet's clock runs, and what is in flight may take all of it.
     #[must_use]
     pub const fn until(until: Duration) -> Self {
         Self { patience: None, until }
@@ -151,6 +197,20 @@ mod tests {
         Load { unsent, ..Load::default() }
     }
 
+    /// From this port of loopback to 80, with 10 bytes unsent and 20 unread.
+    fn connection(port: u16) -> Connection {
+        Connection {
+            local: ([127, 0, 0, 1], port).into(),
+            remote: ([127, 0, 0, 1], 80).into(),
+            state: State::Established,
+            uid: 1000,
+            inode: 5,
+            unsent: 10,
+            unread: 20,
+            traffic: None,
+        }
+    }
+
     /// Looks until it is over; `world` says what a look at a moment sees. How it ended and when.
     fn simulate(limits: Limits, world: impl Fn(Duration) -> Option<Load>) -> (End, Duration) {
         let (mut unsent, mut now) = (Unsent::new(limits), Duration::ZERO);
@@ -167,6 +227,42 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_waits_on_a_connection_is_counted_without_its_fins() {
+        use State::{
+            CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynSent, TimeWait,
+        };
+        let (own, other) = (Some(1337), 1000);
+        let table = [
+            (Established, 1337, 5, (10, 20)),
+            (Established, other, 5, (10, 0)),
+            // Not accepted yet.
+            (Established, 0, 0, (10, 20)),
+            (CloseWait, 1337, 5, (10, 19)),
+            (FinWait1, 1337, 0, (9, 20)),
+            (LastAck, 1337, 5, (9, 19)),
+            (Closing, 1337, 5, (9, 19)),
+            (FinWait2, 1337, 5, (0, 0)),
+            (SynSent, 1337, 5, (0, 0)),
+            (TimeWait, 1337, 0, (0, 0)),
+        ];
+        for (state, uid, inode, (unsent, unread)) in table {
+            let connection = Connection { state, uid, inode, ..connection(1) };
+            let load = Load::of(&[connection], &[], own);
+            assert_eq!((load.unsent, load.unread), (unsent, unread), "{state:?} {uid}");
+            assert!(Load::of(&[connection], &[], None).unread >= unread);
+        }
+    }
+
+    #[test]
+    fn neither_end_of_our_own_connections_is_counted() {
+        let ours = Connection { inode: 7, ..connection(1) };
+        let peers = Connection { local: ours.remote, remote: ours.local, inode: 8, ..ours };
+        let all = [ours, peers, Connection { inode: 9, ..connection(2) }];
+        assert_eq!(Load::of(&all, &[7, 70], None).bytes(), 30);
+        assert_eq!(Load::of(&all, &[], None).bytes(), 90);
     }
 
     #[test]

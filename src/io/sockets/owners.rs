@@ -76,6 +76,14 @@ pub fn holders(proc: &Path, inodes: impl Iterator<Item = u64>) -> Holders {
     search.holders
 }
 
+/// The inodes of this process's own sockets; none where `/proc` does not tell.
+#[must_use]
+pub fn own() -> Vec<u64> {
+    let Ok(table) = fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let links = table.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.filter_map(|link| socket_inode(&link)).collect()
+}
+
 struct Search {
     left: usize,
     holders: Holders,
@@ -161,6 +169,15 @@ mod tests {
         let Holder::Here { command, pid } = found.of(inode) else { panic!("{found:?}") };
         assert_eq!(pid, std::process::id());
         assert!(command.starts_with("meshim"), "{command}");
+    }
+
+    #[test]
+    fn our_own_sockets_are_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let inode = inode_of(&listener);
+        assert!(own().contains(&inode));
+        drop(listener);
+        assert!(!own().contains(&inode));
     }
 
     #[test]

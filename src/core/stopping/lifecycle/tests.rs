@@ -22,7 +22,7 @@ fn in_phase(phase: Phase) -> Lifecycle {
         Phase::Killing => Some(31 * SECOND),
     };
     let asked = if phase == Phase::Running { Asked::Never } else { Asked::Once };
-    Lifecycle { rules: rules(), phase, deadline, asked }
+    Lifecycle { rules: rules(), phase, deadline, asked, stops: Vec::new() }
 }
 
 #[test]
@@ -124,10 +124,12 @@ fn without_draining_the_first_stop_signal_goes_straight_through() {
 }
 
 #[test]
-fn the_first_stop_signal_while_quitting_does_not_cut_the_proxys_end_short() {
+fn the_first_stop_signal_while_quitting_makes_it_another_occasion() {
     let mut run = Lifecycle::new(rules());
     let _ = run.on(SECOND, Event::Ended(ENDED));
-    assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), []);
+    assert_eq!((run.occasion(), run.deadline()), (Occasion::Ended, None));
+    assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Quit]);
+    assert_eq!(run.occasion(), Occasion::Stopped { until: 28 * SECOND });
     assert_eq!(run.deadline(), Some(29 * SECOND));
     assert_eq!(run.on(SECOND, Event::Came(Signal::TERM)), [Action::Exit(ENDED)]);
 }

@@ -1,0 +1,94 @@
+//! Waiting until nothing is on its way through the proxy any more, before it is asked to end.
+//!
+//! Owns the looks; when it is over is `core::stopping::unsent`'s.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::core::duration::{Spoken, millis};
+use crate::core::envoy::clusters::Clusters;
+use crate::core::envoy::stats::StatsPage;
+use crate::core::proxy::Proxy;
+use crate::core::stopping::unsent::{End, Limits, Load, Next, Unsent};
+use crate::io::admin::Admin;
+use crate::io::sockets::connections::Connections;
+use crate::io::sockets::{listening, owners};
+
+/// A wait that took longer is worth a line.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
+/// Waits until the pod's sockets have got rid of their bytes, and tells what is left if they do
+/// not: the proxy is asked to end all the same.
+pub(super) async fn until_sent(limits: Limits, proxy: Option<&Proxy>) {
+    let began = Instant::now();
+    let end = watch(limits, proxy, None).await;
+    let waited = began.elapsed();
+    match end {
+        End::Empty if waited >= WORTH_A_LINE => tracing::info!(
+            event = "sent",
+            waited_ms = millis(waited),
+            "everything that was on its way has been sent"
+        ),
+        End::Empty => {}
+        End::Stuck(load) | End::OutOfTime(load) => tracing::warn!(
+            event = "unsent",
+            bytes = load.bytes(),
+            waited_ms = millis(waited),
+            "after {} {} bytes are still on their way through the sockets of this pod and do not \
+             get on; those in the proxy are lost when it ends",
+            Spoken(waited),
+            load.bytes(),
+        ),
+        End::Unseen => tracing::debug!("whether bytes are still on their way cannot be seen"),
+    }
+}
+
+/// Waits until nothing is in flight either, as far as the proxy counts it.
+pub(super) async fn until_idle(limits: Limits, proxy: Option<&Proxy>) -> End {
+    let admin = proxy.and_then(|proxy| proxy.admin.as_ref()).map(Admin::new);
+    watch(limits, proxy, admin).await
+}
+
+async fn watch(limits: Limits, proxy: Option<&Proxy>, mut admin: Option<Admin>) -> End {
+    let (began, owner) = (Instant::now(), proxy.and_then(owner_of));
+    let mut sockets = Connections::open();
+    let mut unsent = Unsent::new(limits);
+    loop {
+        match unsent.next(began.elapsed()) {
+            Next::Over(end) => return end,
+            Next::Rest(until) => sleep_until(began + until).await,
+            Next::Look => {
+                let told = sockets.all().map(|all| Load::of(&all, &owners::own(), owner));
+                tracing::debug!(?told, "looked at what is on its way");
+                let mut load = told.ok();
+                if let (Some(load), Some(admin)) = (&mut load, &mut admin) {
+                    load.in_flight = in_flight(admin).await;
+                }
+                unsent.on(began.elapsed(), load);
+            }
+        }
+    }
+}
+
+/// Inbound requests by the counters that this proxy shows, 0 where it shows none (Istio hides its
+/// stats unless told otherwise).
+async fn in_flight(admin: &mut Admin) -> u64 {
+    let until = Instant::now() + Duration::from_secs(1);
+    let activity = match admin.read::<StatsPage>(until).await {
+        Ok(Some(activity)) => Some(activity),
+        _ => admin.read::<Clusters>(until).await.unwrap_or_default(),
+    };
+    activity.map_or(0, |activity| activity.requests + activity.connections)
+}
+
+/// The user whose sockets listen where only this proxy does: on its mesh's ports, or where the user
+/// says that it is.
+fn owner_of(proxy: &Proxy) -> Option<u32> {
+    let own = proxy.quit().into_iter().chain(proxy.admin.clone());
+    let own: Vec<u16> = own.filter_map(|url| url.address.port()).collect();
+    let ports = proxy.mesh.profile().owned_ports;
+    let listening = listening::listening().ok()?;
+    let is_its = |port: u16| ports.contains(&port) || own.contains(&port);
+    listening.iter().find(|listener| is_its(listener.address.port())).map(|its| its.uid)
+}

@@ -1,0 +1,239 @@
+//! Ending the proxy of a pod that is told to stop: the kubelet tells the proxy, too, so that mostly
+//! nothing is sent. Istio's three ports are stand-ins that answer as real ones were recorded.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::meshim::{Meshim, Running};
+use crate::support::namespace::inside;
+use crate::support::reply::Reply;
+use crate::support::standin::StandIn;
+
+const QUIT: &str = "/quitquitquit";
+
+/// Envoy's answer to the question what is in flight.
+const IN_FLIGHT: &str = "http.inbound_0.0.0.0_8080;.downstream_rq_active: 1\n";
+const IDLE: &str = "http.inbound_0.0.0.0_8080;.downstream_rq_active: 0\n";
+
+/// A classic sidecar of Istio.
+struct Istio {
+    agent: StandIn,
+    ready: StandIn,
+    envoy: StandIn,
+}
+
+impl Istio {
+    fn start() -> Self {
+        let (agent, ready, envoy) =
+            (StandIn::on_port(15020), StandIn::on_port(15021), StandIn::on_port(15000));
+        agent.says(QUIT, Reply::plain(200, "OK"));
+        ready.says("/healthz/ready", Reply::envoy(200, ""));
+        envoy.says("/ready", Reply::live()).says(QUIT, Reply::envoy(200, "OK\n"));
+        envoy.says("/stats", Reply::envoy(200, IDLE));
+        Self { agent, ready, envoy }
+    }
+
+    /// What the agent does at its SIGTERM: its own port closes, Envoy answers 503 for it, and goes
+    /// on.
+    fn is_told_to_end(&mut self) {
+        self.agent.close();
+        self.ready.says("/healthz/ready", Reply::envoy(503, ""));
+    }
+
+    /// How often agent and Envoy were asked to end.
+    fn asked(&self) -> (usize, usize) {
+        (self.agent.count(QUIT), self.envoy.count(QUIT))
+    }
+}
+
+/// An application that takes TERM for `exit CODE`, once it is up.
+fn running(options: &[&str], code: i32) -> Running {
+    let script = format!("trap 'exit {code}' TERM; echo up; while :; do sleep 0.01; done");
+    let run = Meshim::starts(["sh", "-c", &script])
+        .with(["--mesh=istio", "--supervise"])
+        .with(options.iter().copied())
+        .spawn();
+    run.wait_for_stdout("up");
+    run
+}
+
+#[test]
+fn envoy_itself_is_asked_once_nothing_is_in_flight_and_the_agent_never() {
+    inside(|| {
+        let mut istio = Istio::start();
+        let busy = Reply::envoy(200, IN_FLIGHT);
+        let idle = Reply::envoy(200, IDLE);
+        istio.envoy.script("/stats", [busy.clone(), busy.clone(), busy, idle]);
+        let run = running(&["--quit=always"], 3);
+        istio.is_told_to_end();
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(3).expect_stderr(&["was asked to end: http://localhost:15000"]);
+        assert_eq!(istio.asked(), (0, 1));
+        let looks = istio.envoy.requests("/stats");
+        let asked = &istio.envoy.requests(QUIT)[0];
+        assert_eq!((looks.len(), asked.method.as_str()), (5, "POST"), "two idle looks");
+        assert!(looks.iter().all(|look| look.at < asked.at));
+    });
+}
+
+#[test]
+fn an_agent_that_gets_its_signal_a_moment_later_is_waited_for() {
+    inside(|| {
+        let mut istio = Istio::start();
+        let run = running(&["--quit=always"], 3);
+        let looks = istio.agent.count("/");
+        run.signal(Signal::SIGTERM);
+        // Its application has ended, and it looks whether the agent is ending.
+        istio.agent.wait_for_requests("/", looks + 1);
+        istio.is_told_to_end();
+        run.wait().expect_code(3);
+        assert_eq!(istio.asked(), (0, 1));
+    });
+}
+
+#[test]
+fn where_this_container_alone_is_stopped_nothing_is_sent() {
+    inside(|| {
+        let istio = Istio::start();
+        let began = Instant::now();
+        let run = running(&["--quit=always"], 3);
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(3).expect_stderr(&["this container alone was told to stop"]);
+        assert_eq!(istio.asked(), (0, 0));
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        // A URL of the user's own is asked in any case.
+        let run = running(&["--quit=always", "--quit-url=http://127.0.0.1:15000/quitquitquit"], 3);
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(3);
+        assert_eq!(istio.asked(), (0, 1));
+    });
+}
+
+#[test]
+fn grace_bounds_the_watching_and_a_second_the_asking() {
+    inside(|| {
+        let mut istio = Istio::start();
+        istio.is_told_to_end();
+        istio.ready.says("/healthz/ready", Reply::envoy(200, ""));
+        istio.envoy.says("/stats", Reply::envoy(200, IN_FLIGHT));
+        let run = running(&["--quit=always", "--grace=2s"], 3);
+        istio.ready.says("/healthz/ready", Reply::envoy(503, ""));
+        let began = Instant::now();
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(3).expect_stderr(&["still has work in flight", "requests=1"]);
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+        assert_eq!(istio.asked(), (0, 0));
+        istio.envoy.says(QUIT, Reply::Silence);
+        let url = "--quit-url=http://127.0.0.1:15000/quitquitquit";
+        istio.ready.says("/healthz/ready", Reply::envoy(200, ""));
+        let run = running(&["--quit=always", url, "--grace=30s"], 3);
+        let began = Instant::now();
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(3).expect_stderr(&["no answer in time"]);
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn on_stop_and_on_success_mean_what_they_say() {
+    inside(|| {
+        let mut istio = Istio::start();
+        let exits = |quit: &str, code: i32| {
+            Meshim::starts(["sh", "-c", &format!("exit {code}")])
+                .with(["--mesh=istio", quit])
+                .run()
+                .expect_code(code);
+        };
+        exits("--quit=on-stop", 0);
+        exits("--quit=on-stop", 3);
+        exits("--quit=on-success", 3);
+        assert_eq!(istio.asked(), (0, 0));
+        let stopped = |istio: &mut Istio, quit: &str, script: &str| {
+            istio.agent.open();
+            istio.ready.says("/healthz/ready", Reply::envoy(200, ""));
+            let run = Meshim::starts(["sh", "-c", script]).with(["--mesh=istio", quit]).spawn();
+            run.wait_for_stdout("up");
+            istio.is_told_to_end();
+            run.signal(Signal::SIGTERM);
+            run.wait();
+            istio.asked().1
+        };
+        let failing = "trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done";
+        // Ended by the signal that was forwarded, and as a JVM says the same.
+        let killed = "echo up; exec sleep 60";
+        let as_a_jvm = "trap 'exit 143' TERM; echo up; while :; do sleep 0.01; done";
+        assert_eq!(stopped(&mut istio, "--quit=on-success", failing), 0);
+        assert_eq!(stopped(&mut istio, "--quit=on-success", killed), 1);
+        assert_eq!(stopped(&mut istio, "--quit=on-success", as_a_jvm), 2);
+        assert_eq!(stopped(&mut istio, "--quit=on-stop", failing), 3);
+        assert_eq!(istio.asked().0, 0);
+    });
+}
+
+#[test]
+fn a_proxy_that_is_ending_already_is_a_success_at_once() {
+    inside(|| {
+        let mut istio = Istio::start();
+        istio.is_told_to_end();
+        let began = Instant::now();
+        Meshim::does("quit")
+            .with(["--mesh=istio"])
+            .run()
+            .expect_code(0)
+            .expect_stderr(&["the istio proxy is ending already"]);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert_eq!(istio.asked(), (0, 0));
+    });
+}
+
+#[test]
+fn kumas_own_word_tells_that_it_is_ending() {
+    inside(|| {
+        let (dataplane, envoy) = (StandIn::on_port(9902), StandIn::on_port(9901));
+        let by_kuma =
+            |status, word: &str| Reply::plain(status, word).header("x-powered-by", "kuma-dp");
+        dataplane.says("/ready", by_kuma(200, "READY"));
+        envoy.says("/ready", Reply::live()).says(QUIT, Reply::envoy(200, "OK\n"));
+        let script = "trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done";
+        let run =
+            Meshim::starts(["sh", "-c", script]).with(["--mesh=kuma", "--quit=always"]).spawn();
+        run.wait_for_stdout("up");
+        dataplane.says("/ready", by_kuma(503, "TERMINATING"));
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(3);
+        assert_eq!(envoy.count(QUIT), 1);
+    });
+}
+
+#[test]
+fn a_proxy_that_cannot_be_ended_is_told_at_the_start() {
+    inside(|| {
+        let dataplane = StandIn::on_port(9902);
+        dataplane.says("/ready", Reply::live());
+        let run = Meshim::starts(["sh", "-c", "echo up; exec sleep 60"])
+            .with(["--mesh=kuma", "--quit=always"])
+            .spawn();
+        run.wait_for_stderr("--quit: the kuma proxy cannot be ended from this container");
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(143);
+        Meshim::does("quit")
+            .with(["--mesh=kuma"])
+            .run()
+            .expect_code(1)
+            .expect_stderr(&["from Kuma 2.14 on its admin API is a Unix socket"]);
+        let linkerd = StandIn::on_port(4191);
+        let switch = |value: &str| {
+            Reply::plain(200, format!("{{\"LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED\":{value}}}"))
+        };
+        linkerd.says("/ready", Reply::plain(200, "ready\n"));
+        linkerd.says("/env.json", switch("\"false\""));
+        let quit = || Meshim::does("quit").with(["--mesh=linkerd"]).run();
+        quit().expect_code(1).expect_stderr(&["enableShutdownEndpoint"]);
+        assert_eq!(linkerd.count("/shutdown"), 0);
+        linkerd.says("/env.json", switch("\"true\"")).says("/shutdown", Reply::plain(200, "x"));
+        quit().expect_code(0);
+        assert_eq!(linkerd.count("/shutdown"), 1);
+    });
+}
