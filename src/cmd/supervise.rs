@@ -206,9 +206,9 @@ impl<'a> Supervisor<'a> {
     fn stop_with_it(&self) {
         let Some(terminal) = self.terminal.as_ref().filter(|_| process::is_a_job()) else { return };
         let group = self.application.group();
-        let had_its_turn = terminal.foreground() == group;
+        let was_foreground = terminal.foreground() == group;
         process::stop_ourselves();
-        if let (Some(group), true) = (group, had_its_turn) {
+        if let (Some(group), true) = (group, was_foreground) {
             terminal.hand_to(group);
         }
         self.application.resume();

@@ -33,14 +33,14 @@ impl Terminal {
         File::open("/dev/tty").ok().map(Self)
     }
 
-    /// The process group whose turn it is.
+    /// The foreground process group.
     #[must_use]
     pub fn foreground(&self) -> Option<Pid> {
         tcgetpgrp(&self.0).ok()
     }
 
-    /// Gives the turn to `group` where it is ours to give. TTOU, which would stop us otherwise, is
-    /// blocked.
+    /// Makes `group` the foreground process group where ours is it. TTOU, which would stop us
+    /// otherwise, is blocked.
     pub fn hand_to(&self, group: Pid) {
         if self.foreground() == Some(rustix::process::getpgrp()) {
             let _ = tcsetpgrp(&self.0, group);
