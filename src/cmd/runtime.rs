@@ -2,7 +2,8 @@
 
 use std::pin::{Pin, pin};
 
-use crate::core::exit::{Exit, Failure};
+use crate::core::exit::Failure;
+use crate::io::signals::Refused;
 
 /// Runs `future` on this thread, the only one.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -13,16 +14,10 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
 
 /// Not generic: the runtime's machinery is in the binary once, and not once for each job.
 fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
-    let failed = |error| {
-        Failure::new(
-            Exit::Failed,
-            format!("the kernel refuses epoll or an event descriptor: {error}"),
-        )
-    };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(failed)?
+        .map_err(Refused::of("epoll or an event descriptor"))?
         .block_on(future);
     Ok(())
 }

@@ -22,9 +22,10 @@ use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
 use crate::core::stopping::plan::Stop;
+use crate::io::inbox::{Arrival, Inbox};
 use crate::io::parent_death;
 use crate::io::process::{self, Application, Change, Launch};
-use crate::io::signals::{Arrival, Inbox, StopSignals};
+use crate::io::signals::StopSignals;
 use crate::io::terminal::Terminal;
 
 /// What is to be started, and what is known by then.

@@ -7,6 +7,7 @@ pub mod command;
 pub mod files;
 pub mod http;
 pub mod identity;
+pub mod inbox;
 pub mod install;
 mod line;
 pub mod log;

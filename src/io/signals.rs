@@ -10,28 +10,24 @@ use std::fs::File;
 use std::future::pending;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
-use nix::unistd::getpid;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
 
 use crate::core::exit::{Exit, Failure};
 use crate::core::signal::Signal;
 
 /// What the kernel may refuse.
-const MASK: &str = "to change the signal mask";
-const SIGNALFD: &str = "signalfd, by which signals are heard";
+pub(super) const MASK: &str = "to change the signal mask";
+pub(super) const SIGNALFD: &str = "signalfd, by which signals are heard";
 
-const FLAGS: SfdFlags = SfdFlags::SFD_NONBLOCK.union(SfdFlags::SFD_CLOEXEC);
+pub(super) const FLAGS: SfdFlags = SfdFlags::SFD_NONBLOCK.union(SfdFlags::SFD_CLOEXEC);
 
 /// Stop signals from the moment this exists.
 #[derive(Debug)]
@@ -40,12 +36,12 @@ pub struct StopSignals {
     /// What `fd` reads.
     heard: SigSet,
     /// What was blocked when meshim started.
-    original: SigSet,
+    pub(super) original: SigSet,
     /// What was ignored then: bit 0 is signal 1.
-    ignored: u64,
+    pub(super) ignored: u64,
 }
 
-/// Why signals cannot be heard.
+/// What the kernel has refused, without which nothing can be heard or waited for.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel refuses {what}: {error}{}", remedy(error))]
 pub struct Refused {
@@ -54,13 +50,14 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn of<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
+    /// `what` the kernel has refused.
+    pub fn of<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { what, error: error.into() }
     }
 }
 
 impl From<Refused> for Failure {
-    /// Nothing can be done by a program that hears no signals.
+    /// Nothing can be done by a program that hears nothing.
     fn from(refused: Refused) -> Self {
         Self::new(Exit::Failed, refused.to_string())
     }
@@ -188,130 +185,18 @@ impl StopSignals {
     }
 }
 
-/// What a supervisor hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// A child has ended, stopped or been continued; one for many.
-    Child,
-    /// A process has sent this signal.
-    Sent(Signal),
-    /// The kernel has: a key on the terminal was pressed, or the terminal is gone.
-    Kernel(Signal),
-}
-
-/// Every signal that can be forwarded, once the application runs. All that can fail is done before.
-#[derive(Debug)]
-pub struct Inbox {
-    fd: AsyncFd<SignalFd>,
-    all: SigSet,
-    original: SigSet,
-    /// What has come while the application was started.
-    meanwhile: Vec<(Signal, Arc<AtomicBool>)>,
-    early: Vec<Arrival>,
-}
-
-impl Inbox {
-    /// Gets everything ready, in a tokio runtime. `stop` goes on hearing what it hears.
-    ///
-    /// The child inherits our mask, so the original one is in force while it is started. Handlers
-    /// bridge that moment; exec resets them. They catch SIGCHLD, too: ignored, it would have the
-    /// kernel throw exit statuses away (`wait(2)`).
-    ///
-    /// # Errors
-    /// The kernel refuses handlers, the signalfd, or to watch it.
-    pub fn prepare(stop: &StopSignals) -> Result<Self, Refused> {
-        let is_wanted = |signal: &Signal| {
-            signal.can_be_forwarded() && stop.ignored & (1 << (signal.number() - 1)) == 0
-        };
-        let mut meanwhile = Vec::new();
-        for signal in (1..=64).filter_map(Signal::from_number).filter(is_wanted) {
-            let flag = Arc::new(AtomicBool::new(false));
-            match signal_hook::flag::register(i32::from(signal.number()), Arc::clone(&flag)) {
-                Ok(_) => meanwhile.push((signal, flag)),
-                // musl keeps 34 for itself, too (`src/signal/sigaction.c`).
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-                Err(error) => return Err(Refused::of("signal handlers")(error)),
-            }
-        }
-        signal_hook::flag::register(libc::SIGCHLD, Arc::default())
-            .map_err(Refused::of("signal handlers"))?;
-        let mut all = SigSet::all();
-        for fault in [libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV] {
-            all.remove(named(fault));
-        }
-        let fd = SignalFd::with_flags(&all, FLAGS).map_err(Refused::of(SIGNALFD))?;
-        let fd = watch(fd).map_err(Refused::of("epoll on a signalfd"))?;
-        all.thread_block().map_err(Refused::of(MASK))?;
-        Ok(Self { fd, all, original: stop.original, meanwhile, early: Vec::new() })
-    }
-
-    /// Calls `start` with the mask that meshim was started with, which the child inherits. Nothing
-    /// in here can fail: the kernel has taken both masks before.
-    pub fn while_unblocked<T>(&mut self, start: impl FnOnce() -> T) -> T {
-        let _ = self.original.thread_set_mask();
-        let started = start();
-        let _ = self.all.thread_block();
-        // A child may have ended before the mask was set.
-        self.early.push(Arrival::Child);
-        let caught = self.meanwhile.iter().filter(|(_, flag)| flag.load(Ordering::SeqCst));
-        self.early.extend(caught.map(|(signal, _)| Arrival::Sent(*signal)));
-        started
-    }
-
-    /// The next one. May be dropped and called again: nothing is lost.
-    pub async fn next(&mut self) -> Arrival {
-        loop {
-            if let Some(early) = self.early.pop() {
-                return early;
-            }
-            match self.read().await {
-                Ok(Some(arrival)) => return arrival,
-                Ok(None) => {}
-                // The descriptor is our own, open and valid, so this is not to happen. The
-                // application is looked after all the same, and no error of ours ends it.
-                Err(_) => {
-                    sleep(Duration::from_secs(1)).await;
-                    return Arrival::Child;
-                }
-            }
-        }
-    }
-
-    async fn read(&self) -> std::io::Result<Option<Arrival>> {
-        let mut ready = self.fd.readable().await?;
-        let info = ready.get_inner().read_signal()?;
-        if info.is_none() {
-            ready.clear_ready();
-        }
-        Ok(info.and_then(|info| arrival(&info)))
-    }
-}
-
 /// One of the standard signals, 1-31, as nix has it.
-fn named(number: i32) -> nix::sys::signal::Signal {
+pub(super) fn named(number: i32) -> nix::sys::signal::Signal {
     number.try_into().expect("nix knows all of the standard signals")
 }
 
 /// The runtime tells when `fd` can be read.
-fn watch<F: std::os::fd::AsRawFd>(fd: F) -> std::io::Result<AsyncFd<F>> {
+pub(super) fn watch<F: std::os::fd::AsRawFd>(fd: F) -> std::io::Result<AsyncFd<F>> {
     #[expect(
         deprecated,
         reason = "its successor is unsafe and demands what we do: to keep the descriptor open"
     )]
     AsyncFd::with_interest(fd, Interest::READABLE)
-}
-
-/// What a signal means here; `None` for one that our own writing to a closed pipe has caused.
-fn arrival(info: &siginfo) -> Option<Arrival> {
-    let signal = i32::try_from(info.ssi_signo).ok().and_then(Signal::from_number)?;
-    if i32::from(signal.number()) == libc::SIGCHLD {
-        return Some(Arrival::Child);
-    }
-    match info.ssi_code {
-        libc::SI_KERNEL => Some(Arrival::Kernel(signal)),
-        _ if i32::try_from(info.ssi_pid) == Ok(getpid().as_raw()) => None,
-        _ => Some(Arrival::Sent(signal)),
-    }
 }
 
 /// The mask of signals that this process ignores; empty where /proc cannot tell.

@@ -189,26 +189,31 @@ fn without_grace_the_application_takes_as_long_as_it_needs() {
 
 #[test]
 fn a_flood_of_real_time_signals_delays_neither_drain_nor_kill() {
-    let run =
-        supervising(["sh", "-c", "trap '' TERM RTMIN+5; echo ready; while :; do sleep 1; done"]);
-    let run = run.with(["--grace=500ms", "--map-signal=RTMIN+5:0"]).spawn();
-    run.wait_for_stdout("ready");
+    let deaf = "trap '' TERM RTMIN+5; echo ready; while :; do sleep 1; done";
     let flood = "
 import os, signal, sys
 while True:
     try: os.kill(int(sys.argv[1]), signal.SIGRTMIN + 5)
     except BlockingIOError: pass
 ";
-    let pid = run.pid().to_string();
-    let floods: Vec<Process> =
-        (0..2).map(|_| Process::spawn(Command::new("python3").args(["-c", flood, &pid]))).collect();
-    poll(|| pending_real_time(&run).then_some(())).expect("the flood has begun");
-    let began = std::time::Instant::now();
-    run.signal(Signal::SIGTERM);
-    run.wait().expect_code(137);
-    let took = began.elapsed();
-    assert!(took < std::time::Duration::from_secs(3), "{took:?}");
-    drop(floods);
+    let drain = ["--drain", "--drain-min=500ms", "--drain-max=500ms"];
+    for (command, options, code) in
+        [(deaf, &["--grace=500ms"][..], 137), ("echo ready; exec sleep 1000", &drain, 143)]
+    {
+        let run = supervising(["sh", "-c", command]).with(["--map-signal=RTMIN+5:0"]);
+        let run = run.with(options.to_vec()).spawn();
+        run.wait_for_stdout("ready");
+        let pid = run.pid().to_string();
+        let start = |_| Process::spawn(Command::new("python3").args(["-c", flood, &pid]));
+        let floods: Vec<Process> = (0..2).map(start).collect();
+        poll(|| pending_real_time(&run).then_some(())).expect("the flood has begun");
+        let began = std::time::Instant::now();
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(code);
+        let took = began.elapsed();
+        assert!(took < std::time::Duration::from_secs(3), "{took:?}");
+        drop(floods);
+    }
 }
 
 /// Are real-time signals queued for it (`SigQ` counts them)?

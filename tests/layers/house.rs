@@ -108,7 +108,7 @@ pub(crate) const HOUSE: House = House {
         only("serde", &["core/"]),
         only("serde_json", &["core/", "io/line.rs"]),
         only("shared_child", &["io/process.rs"]),
-        only("signal_hook", &["io/signals.rs"]),
+        only("signal_hook", &["io/inbox.rs"]),
         only("thiserror", &["core/", "io/"]),
         only("tokio", &["io/", "cmd/"]),
         only("tracing", &["io/", "cmd/"]),
@@ -126,6 +126,6 @@ pub(crate) const HOUSE: House = House {
         only("std::time::Instant", &["io/", "cmd/"]),
         only("std::time::SystemTime", &["io/"]),
         // Handlers of signals may run before anything else.
-        only("std::sync", &["io/signals.rs", "io/stderr.rs"]),
+        only("std::sync", &["io/inbox.rs", "io/stderr.rs"]),
     ],
 };
