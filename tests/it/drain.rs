@@ -159,6 +159,10 @@ fn an_application_that_dies_while_draining_is_over_with_its_own_code() {
 #[test]
 fn the_shortest_time_is_kept_without_any_mesh_with_linkerd_and_with_kuma() {
     inside(|| {
+        let started = ["--absent-after=10ms", "--drain", "--drain-min=700ms"];
+        let run = Meshim::starts(TERM_SAYER).with(started).spawn();
+        run.wait_for_stdout("ready");
+        served_for(run, Duration::from_millis(700));
         for mesh in ["none", "linkerd", "kuma"] {
             let proxy = StandIn::new();
             proxy.says("/ready", Reply::plain(200, "ready\n"));
