@@ -166,7 +166,7 @@ impl fmt::Display for Forwarding {
             Source::Version(version) => {
                 write!(
                     f,
-                    "to {to} (by Istio's version {version}; the inbound clusters could not be read)"
+                    "to {to} (by Istio's version {version}; its inbound clusters are not known)"
                 )
             }
             Source::Default => {

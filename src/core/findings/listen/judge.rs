@@ -29,7 +29,7 @@ pub fn for_real(pod: &Pod) -> Judged {
     for (socket, owner) in owned.iter().filter(|(_, owner)| owner.is_ours()) {
         let (port, who) = (socket.bound.address.port(), who(socket, *owner));
         if is_the_proxys(&facts, port) {
-            cases.add(case(Severity::Error, Kind::Reserved, who.clone(), &[socket.bound]), port);
+            cases.add(case(Severity::Error, Kind::Reserved, who.clone(), &[]), port);
         }
         if facts.owners.proxy_uid() == Some(socket.uid) {
             cases.add(case(Severity::Error, Kind::ProxysUser, who, &[]), port);
@@ -51,7 +51,7 @@ pub fn before_start(pod: &Pod) -> Judged {
     for (index, address) in pod.declared.iter().enumerate() {
         let (port, bound) = (address.port(), declared(*address));
         if is_the_proxys(&facts, port) {
-            cases.add(case(Severity::Error, Kind::Reserved, WILL.to_owned(), &[bound]), port);
+            cases.add(case(Severity::Error, Kind::Reserved, WILL.to_owned(), &[]), port);
             continue;
         }
         if let Some(held) = held(&facts, bound) {
@@ -76,9 +76,8 @@ pub fn before_the_wait(proxy: &Proxy, declared: &[SocketAddr]) -> Vec<Finding> {
     let pod = Pod { declared: declared.to_vec(), ..Pod::of(proxy.clone()) };
     let (facts, mut cases) = (Facts::of(&pod), Cases::default());
     for address in declared.iter().filter(|address| is_the_proxys(&facts, address.port())) {
-        let reserved = Kind::Reserved;
-        let bound = [self::declared(*address)];
-        cases.add(case(Severity::Error, reserved, WILL.to_owned(), &bound), address.port());
+        let reserved = case(Severity::Error, Kind::Reserved, WILL.to_owned(), &[]);
+        cases.add(reserved, address.port());
     }
     cases.into_findings(&facts)
 }

@@ -11,6 +11,7 @@ use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::judged::Judged;
 use crate::core::findings::listen::capture::Capture;
 use crate::core::findings::listen::messages::{sorted, spoken_ports};
+use crate::core::findings::listen::unseen;
 use crate::core::findings::pod::Pod;
 use crate::core::mesh::Mesh;
 use crate::core::sockets::owner::{Owner, is_of_a_profile};
@@ -19,9 +20,9 @@ use crate::core::sockets::owner::{Owner, is_of_a_profile};
 const INBOUND: u16 = 15006;
 
 /// What the proxy says is taken to it; or why that is not known, where it is asked for.
-fn capture(pod: &Pod, what: &str) -> Result<Option<Capture>, Judged> {
-    match (pod.proxy.mesh, pod.manifest.why_not()) {
-        (Mesh::Istio, Some(why)) => Err(Judged::blind(format!("{what}: {why}"))),
+fn capture(pod: &Pod) -> Result<Option<Capture>, Judged> {
+    match (pod.proxy.mesh, unseen::manifest(pod)) {
+        (Mesh::Istio, Some(why)) => Err(Judged::blind(why)),
         (Mesh::Istio, None) => Ok(pod.manifest.said().map(Capture::of)),
         _ => Ok(None),
     }
@@ -30,7 +31,7 @@ fn capture(pod: &Pod, what: &str) -> Result<Option<Capture>, Judged> {
 /// Ports that an annotation takes past the proxy although mesh clients expect it there.
 #[must_use]
 pub fn excluded_ports(pod: &Pod) -> Judged {
-    let capture = match capture(pod, "which ports are excluded from the mesh") {
+    let capture = match capture(pod) {
         Ok(Some(capture)) => capture,
         Ok(None) => return Judged::default(),
         Err(blind) => return blind,
@@ -72,7 +73,7 @@ pub fn excluded_ports(pod: &Pod) -> Judged {
 /// Interception NONE: the proxy's own outbound listeners take Service ports on loopback.
 #[must_use]
 pub fn interception(pod: &Pod) -> Judged {
-    let capture = match capture(pod, "whether traffic is intercepted at all") {
+    let capture = match capture(pod) {
         Ok(Some(capture)) => capture,
         Ok(None) => return Judged::default(),
         Err(blind) => return blind,
@@ -114,7 +115,7 @@ pub fn interception(pod: &Pod) -> Judged {
 /// A pod with an IPv6 address whose rules, and whose proxy, know IPv4 only.
 #[must_use]
 pub fn ipv6(pod: &Pod) -> Judged {
-    let capture = match capture(pod, "whether IPv6 traffic is captured") {
+    let capture = match capture(pod) {
         Ok(Some(capture)) => capture,
         Ok(None) => return Judged::default(),
         Err(blind) => return blind,

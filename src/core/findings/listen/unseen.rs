@@ -4,7 +4,7 @@
 
 use crate::core::findings::listen::cases::Facts;
 use crate::core::findings::listen::forwarding::Source;
-use crate::core::findings::pod::Asked;
+use crate::core::findings::pod::{Asked, Pod};
 use crate::core::mesh::Mesh;
 use crate::core::sockets::owner::{Holder, Owner};
 
@@ -49,6 +49,12 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<String> {
     not_seen
 }
 
+/// What the proxy knows of its pod. One sentence for all who ask, so that it is told once.
+pub(super) fn manifest(pod: &Pod) -> Option<String> {
+    let why = pod.manifest.why_not()?;
+    Some(format!("the mesh's version, and which traffic is taken to the proxy: {why}"))
+}
+
 /// How traffic is forwarded, and to which addresses.
 pub(super) fn of_forwarding(facts: &Facts<'_>) -> Vec<String> {
     let mut not_seen = Vec::new();
@@ -72,7 +78,7 @@ pub(super) fn of_forwarding(facts: &Facts<'_>) -> Vec<String> {
         not_seen.push(format!(
             "the proxy's inbound clusters: {why}; which ports Services name is not known"
         ));
-        not_seen.extend(pod.manifest.why_not().map(|why| format!("the mesh's version: {why}")));
+        not_seen.extend(manifest(pod));
     }
     if pod.addresses.all().is_empty() {
         let why = pod.addresses.unread.as_deref().unwrap_or("no interface has one");
