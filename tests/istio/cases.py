@@ -169,7 +169,7 @@ while True:
     data = c.recv(65536)
     if not data: break
     total += len(data)
-    time.sleep(.004)
+    time.sleep(.02)
 print('total', total, flush=True)
 """
 SOURCE = "import socket; s=socket.create_connection(('reviews.shop.svc.cluster.local',9090)); s.sendall(b'x'*12000000); s.close()"
