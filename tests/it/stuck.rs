@@ -1,10 +1,14 @@
 //! A stderr that nobody reads: full pipes and sockets delay neither a wait nor a stop.
 
+use std::process::Command;
+
 use nix::sys::signal::Signal;
 
 use crate::support::meshim::{Meshim, Running};
 use crate::support::namespace::must_be_permitted;
+use crate::support::process::Process;
 use crate::support::reply::Reply;
+use crate::support::shared::poll;
 use crate::support::standin::StandIn;
 use crate::support::stuck::Stuck;
 
@@ -92,15 +96,27 @@ fn a_full_stderr_delays_neither_the_start_nor_the_end_of_a_wait() {
 #[test]
 fn lines_that_nobody_read_are_counted_and_what_a_late_reader_gets_is_whole() {
     let mut stuck = Stuck::new();
-    let run = supervising(SLEEPER).with(["--mesh=none", "--map-signal=USR1:0,USR2:WINCH"]);
+    let ignoring = "trap '' RTMIN+5; echo ready; exec sleep 1000";
+    let run = supervising(["sh", "-c", ignoring]).with(["--mesh=none"]);
     let run = ready(run.behind_shell(&stuck.script()));
-    // Each writes a line, far more than are kept; to the application it is nothing.
-    for _ in 0..20_000 {
-        run.signal(Signal::SIGUSR2);
+    // Each writes a line, far more than are kept; real-time signals are queued one by one.
+    let thousand = "import os, signal, sys
+for _ in range(1000): os.kill(int(sys.argv[1]), signal.SIGRTMIN + 5)";
+    let pid = run.pid().to_string();
+    let sent = Process::spawn(Command::new("python3").args(["-c", thousand, &pid])).wait();
+    sent.expect_code(0);
+    let pending = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"))?.trim();
+        u64::from_str_radix(mask, 16).ok()
+    };
+    poll(|| (pending()? == 0).then_some(())).expect("it reads them all");
+    let lost = "lines were lost, since nobody read stderr";
+    let mut said = stuck.drain();
+    run.signal(Signal::SIGWINCH);
+    if !said.contains(lost) {
+        said += &stuck.wait_for(lost);
     }
-    stuck.drain();
-    run.signal(Signal::SIGUSR2);
-    let said = stuck.wait_for("lines were lost, since nobody read stderr");
     assert!(said.contains("meshim: warning: "), "{said}");
     run.signal(Signal::SIGTERM);
     run.wait().expect_code(143);
