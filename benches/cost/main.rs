@@ -1,9 +1,9 @@
 //! What meshim costs, beside what one would use instead: `cargo bench`, one table.
 //!
-//! `cargo bench` measures everything (about ten minutes) and writes the table into README.md, its
-//! numbers into docs/figures.json and the picture docs/lag.svg. `cargo bench -- --quick` measures
-//! less of it and writes nothing; `cargo bench -- lag start` measures only these rows. Each row is
-//! measured in one run, one contender after the other.
+//! `cargo bench` measures everything (about ten minutes) and writes the table into docs/cost.md,
+//! its first lines into README.md, its numbers into docs/figures.json and the picture docs/lag.svg.
+//! `cargo bench -- --quick` measures less of it and writes nothing; `cargo bench -- lag start`
+//! measures only these rows. Each row is measured in one run, one contender after the other.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print")]
 
@@ -94,7 +94,7 @@ fn measure(plan: &Plan) -> Result<(), String> {
         eprintln!("measuring {name}");
         rows.extend(section(&peers, plan));
     }
-    println!("{}\n\n{machine}", table::markdown(&rows));
+    println!("{}\n\n{machine}", table::markdown(&rows.iter().collect::<Vec<_>>()));
     if plan.quick || !plan.only.is_empty() {
         return Ok(());
     }

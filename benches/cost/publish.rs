@@ -1,5 +1,6 @@
-//! Writes what was measured where people and other programs read it: README.md, docs/figures.json,
-//! docs/lag.svg, and docs/cost.md, which is worked out of the figures.
+//! Writes what was measured where people and other programs read it: the table in docs/cost.md, its
+//! first lines in README.md, docs/figures.json, docs/lag.svg, and what docs/cost.py works out of
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -11,20 +12,19 @@ use super::figures::Row;
 use super::peers::{root, succeed};
 use super::{picture, table};
 
-/// What stands around the table in README.md; everything between is replaced.
-const MARKERS: [&str; 2] = ["<!-- cargo bench writes from here -->", "<!-- to here -->"];
+/// What stands around a table; everything between is replaced.
+const MARKERS: [&str; 2] =
+    ["<!-- cargo bench writes from here -->", "<!-- cargo bench: to here -->"];
+
+/// The rows that README.md shows, by their keys.
+const FIRST: [&str; 4] = ["lag_short", "cpu_short", "start", "resident"];
 
 /// Replaces what an earlier run has written.
 pub(crate) fn write(rows: &[Row], machine: &str) -> Result<(), String> {
-    let readme = root().join("README.md");
-    let text = read(&readme)?;
-    let [(before, rest), (_, after)] =
-        MARKERS.map(|marker| text.split_once(marker).unwrap_or_default());
-    if rest.is_empty() {
-        return Err(format!("README.md has no line {}: the table has no place there", MARKERS[0]));
-    }
-    let table = format!("{}\n\n{machine}", table::markdown(rows));
-    write_file(&readme, &format!("{before}{}\n{table}\n{}{after}", MARKERS[0], MARKERS[1]))?;
+    let (all, first): (Vec<&Row>, Vec<&Row>) =
+        (rows.iter().collect(), rows.iter().filter(|row| FIRST.contains(&row.key)).collect());
+    replace("docs/cost.md", &format!("{}\n\n{machine}", table::markdown(&all)))?;
+    replace("README.md", &table::markdown(&first))?;
     let figures =
         json!({ "machine": machine, "rows": rows.iter().map(as_json).collect::<Vec<_>>() });
     let figures = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
@@ -35,6 +35,18 @@ pub(crate) fn write(rows: &[Row], machine: &str) -> Result<(), String> {
         .ok_or("the picture shows the lag, which was not measured")?;
     write_file(&root().join("docs/lag.svg"), &picture::svg(lag))?;
     succeed(&mut Command::new(root().join("docs/cost.py")))
+}
+
+/// Writes `table` between the markers of this page.
+fn replace(page: &str, table: &str) -> Result<(), String> {
+    let path = root().join(page);
+    let text = read(&path)?;
+    let [(before, rest), (_, after)] =
+        MARKERS.map(|marker| text.split_once(marker).unwrap_or_default());
+    if rest.is_empty() {
+        return Err(format!("{page} has no line {}: the table has no place there", MARKERS[0]));
+    }
+    write_file(&path, &format!("{before}{}\n{table}\n{}{after}", MARKERS[0], MARKERS[1]))
 }
 
 fn as_json(row: &Row) -> Value {

@@ -7,8 +7,8 @@ use super::figures::{Column, Row, Sample, short};
 const HEAD: [&str; 5] = ["figure", "goal", "meshim", "what one would use instead", "runs"];
 
 /// One line a row.
-pub(crate) fn markdown(rows: &[Row]) -> String {
-    let lines: Vec<[String; 5]> = rows.iter().map(line).collect();
+pub(crate) fn markdown(rows: &[&Row]) -> String {
+    let lines: Vec<[String; 5]> = rows.iter().map(|row| line(row)).collect();
     // The fourth cell is long, and last but one: aligning it would push the last one out of sight.
     let width = |cell: usize| {
         lines

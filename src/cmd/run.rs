@@ -90,19 +90,18 @@ struct Prepared {
 /// Finds the command, judges what is certain, waits, judges the rest.
 fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     let began = Instant::now();
-    let given = &settings.wait.given;
-    let named = given.mesh.map(|mesh| Proxy::at(mesh, given));
+    let named = settings.wait.proxy.as_ref();
     let path = match find_command(settings) {
         Ok(path) => path,
         Err(failure) => {
-            let proxy = pod::proxy_now(Proxy::given(given).as_ref());
+            let proxy = pod::proxy_now(settings.wait.proxy.as_ref());
             return Prepared { proxy, path: Err(failure) };
         }
     };
     // A mesh that the user named is certain before the first look at its proxy.
-    let judge = |proxy: &Proxy| at_once(settings.check, proxy, &settings.listen);
-    if let Some(Err(failure)) = named.as_ref().map(judge) {
-        return Prepared { proxy: named, path: Err(failure) };
+    if let Some(Err(failure)) = named.map(|proxy| at_once(settings.check, proxy, &settings.listen))
+    {
+        return Prepared { proxy: settings.wait.proxy.clone(), path: Err(failure) };
     }
     let Waited { proxy, end } = until_ready(&settings.wait, stop);
     let judged = end.and_then(|end| {
@@ -111,7 +110,7 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
         // Without a mesh there is nothing that could break the application.
         let Some(proxy) = &proxy else { return Ok(()) };
         if named.is_none() {
-            judge(proxy)?;
+            at_once(settings.check, proxy, &settings.listen)?;
         }
         // A proxy that is not ready has no inbound clusters yet, and the time is over.
         if is_ready { look_at_listen(settings, proxy, began, stop) } else { Ok(()) }

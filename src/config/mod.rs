@@ -33,9 +33,9 @@ use self::reader::Reader;
 pub use self::report::{Form, Level, Report};
 pub use self::run::{Enforcement, OnTimeout, Run};
 pub use self::supervise::Supervise;
+pub use self::wait::Wait;
 use crate::cli::{Cli, Sub};
 use crate::core::exit::{Exit, Failure};
-use crate::core::waiting::wait::Plan;
 
 /// What this run is to do.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub enum Job {
     /// Wait, check, then become the command.
     Run(Box<Run>),
     /// Wait for the proxy, nothing else.
-    Wait(Plan),
+    Wait(Wait),
     /// Drain, then return.
     Drain(Drain),
     /// Ask the proxy to end.

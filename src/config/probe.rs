@@ -38,8 +38,7 @@ impl Reader<'_> {
     }
 }
 
-/// What may be looked at once, or waited for.
-pub(super) fn parse_target(text: &str, remote: Remote) -> Result<Target, String> {
+fn parse_target(text: &str, remote: Remote) -> Result<Target, String> {
     let Some(authority) = text.strip_prefix("tcp://") else {
         return match parse_url(text, remote) {
             Ok(endpoint) => Ok(Target::Http(endpoint)),

@@ -8,18 +8,10 @@
 pub struct Answer {
     /// The HTTP status, 100-999.
     pub status: u16,
-    /// What the server calls itself in `server`, else in `x-powered-by`: `envoy`, `kuma-dp`.
+    /// The `server` header; Envoy's admin API says `envoy`.
     pub server: Option<String>,
     /// The body, de-chunked.
     pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// What the server calls itself.
-    #[must_use]
-    pub fn server(&self) -> Option<&str> {
-        self.server.as_deref()
-    }
 }
 
 /// Why no complete answer came back.

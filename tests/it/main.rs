@@ -17,7 +17,6 @@ mod quit;
 mod quit_after_stop;
 mod real_envoy;
 mod signals;
-mod strangers;
 mod stuck;
 mod supervise;
 #[expect(dead_code, reason = "the mesh tests, the examples and the benches use the rest of it")]

@@ -1,11 +1,7 @@
-//! Waiting: which proxy, what a look saw, when to look again, and why the proxy is not ready.
+//! Waiting: what a look saw, when to look again, and why the proxy is not ready.
 
-pub mod change;
-pub mod detection;
 pub mod diagnosis;
 pub mod observation;
 pub mod pacing;
-mod readiness;
-mod search;
-pub mod wait;
-mod watched;
+pub mod readiness;
+pub mod targets;

@@ -3,5 +3,4 @@
 pub mod client;
 pub mod fault;
 pub mod poller;
-pub mod pollers;
 pub mod response;
