@@ -8,6 +8,7 @@ pub mod drain;
 pub mod install;
 mod pod;
 pub mod probe;
+mod progress;
 pub mod quit;
 pub mod run;
 mod runtime;

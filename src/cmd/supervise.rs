@@ -13,15 +13,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::quit::Request;
 use super::start::stopped_before_start;
-use super::{drain, pod, quit};
+use super::{drain, pod, progress, quit};
 use crate::config::Supervise;
-use crate::core::duration::Spoken;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
-use crate::core::stopping::plan::Stop;
 use crate::io::inbox::{Arrival, Inbox};
 use crate::io::parent_death;
 use crate::io::process::{self, Application, Change, Launch};
@@ -66,19 +64,9 @@ pub(super) async fn supervise(start: Start<'_>, stop: &mut StopSignals) -> Resul
     // The point of no return: from here on nothing of ours ends the application, and no error of
     // ours ends this function.
     tracing::info!(event = "started", pid = application.pid(), "the application has started");
-    tell_plan(&start);
+    let quitting = start.rules.quitting_takes();
+    progress::planned(start.settings, quitting);
     Ok(Supervisor::new(start, application, terminal).run(inbox).await)
-}
-
-/// Says how long a stop may take: the kubelet knows only what the pod says.
-fn tell_plan(start: &Start<'_>) {
-    let Supervise { drain, grace, pod_grace, .. } = *start.settings;
-    let stop = Stop { drain, grace, quitting: start.rules.quitting_takes() };
-    match stop.told(pod_grace) {
-        Ok(None) => {}
-        Ok(Some(sentence)) => tracing::info!(event = "plan", "{sentence}"),
-        Err(sentence) => tracing::warn!(event = "plan", "{sentence}"),
-    }
 }
 
 fn launch(start: &Start<'_>) -> Result<Launch, Failure> {
@@ -167,7 +155,7 @@ impl<'a> Supervisor<'a> {
             for event in events {
                 let actions = self.lifecycle.on(self.began.elapsed(), event);
                 let exit = actions.iter().find_map(|action| self.perform(*action));
-                self.tell(event, &actions);
+                progress::happened(event, &actions, &self.lifecycle);
                 if let Some(exit) = exit {
                     return exit;
                 }
@@ -282,58 +270,6 @@ impl<'a> Supervisor<'a> {
             );
         }
     }
-
-    /// Says what came and what was done about it, once it is done.
-    fn tell(&self, event: Event, actions: &[Action]) {
-        let is_stop = matches!(event, Event::Came(signal) if self.lifecycle.is_stop(signal));
-        match event {
-            Event::Came(signal) if is_stop => {
-                let number = signal.number();
-                tracing::info!(event = "stop_signal", signal = number, "a stop signal has come");
-            }
-            Event::Ended(Exit::Signal(signal)) => {
-                let (code, number) = (Exit::Signal(signal).code(), signal.number());
-                tracing::info!(
-                    event = "ended",
-                    signal = number,
-                    exit_code = code,
-                    "the application has been ended by a signal"
-                );
-            }
-            Event::Ended(exit) => {
-                tracing::info!(
-                    event = "ended",
-                    exit_code = exit.code(),
-                    "the application has ended"
-                );
-            }
-            Event::Came(_) | Event::Drained | Event::Asked | Event::TimeOver => {}
-        }
-        for action in actions {
-            match *action {
-                Action::Stop(signal) => told_forwarded(signal),
-                Action::Forward(signal) if is_stop => told_forwarded(signal),
-                Action::Forward(signal) => {
-                    let number = signal.number();
-                    tracing::debug!(event = "forwarded", signal = number, "forwarded");
-                }
-                Action::Kill => {
-                    let grace = Spoken(self.settings.grace.unwrap_or_default());
-                    tracing::warn!(
-                        event = "killed",
-                        "the application had not ended within {grace} of the stop signal \
-                         (--grace): killed it"
-                    );
-                }
-                Action::Drain | Action::Quit | Action::Exit(_) => {}
-            }
-        }
-    }
-}
-
-fn told_forwarded(signal: Signal) {
-    let number = signal.number();
-    tracing::info!(event = "forwarded", signal = number, "sent to the application");
 }
 
 async fn finished(work: &mut Option<Work>) -> Done {

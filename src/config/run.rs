@@ -8,7 +8,7 @@ use super::supervise::Supervise;
 use super::wait::Wait;
 use crate::cli::RunArgs;
 use crate::core::signal::{Signal, UnknownSignal};
-use crate::core::stopping::stop_signals::StopSignals;
+use crate::core::stopping::stop_set::StopSet;
 
 /// Settings of the default job.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Run {
     /// What an error finding does.
     pub check: Enforcement,
     /// Which signals mean "stop", before the start and after it.
-    pub stops: StopSignals,
+    pub stops: StopSet,
     /// Staying as the command's parent; `None` is becoming it.
     pub supervise: Option<Supervise>,
     /// Where the application is going to listen.
@@ -69,7 +69,7 @@ impl Reader<'_> {
         let supervise = self.supervise(&args.supervise, remote);
         let stops = self.list("stop_signal", &args.stop_signal, stop_signal);
         let run = Run {
-            stops: StopSignals::adding(stops?),
+            stops: StopSet::adding(stops?),
             wait: wait?,
             on_timeout: on_timeout?,
             check: check?,
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn an_images_stop_signal_can_be_named() {
         let usual = run(&[]).stops;
-        assert_eq!(usual, StopSignals::default());
+        assert_eq!(usual, StopSet::default());
         let stops = run(&["--stop-signal=SIGUSR1", "--stop-signal", "WINCH"]).stops;
         for name in ["TERM", "USR1", "WINCH"] {
             assert!(stops.contains(name.parse().unwrap()), "{name}");

@@ -12,7 +12,7 @@ use crate::core::stopping::lifecycle::Rules;
 use crate::core::stopping::plan::Times;
 use crate::core::stopping::quit_when::QuitWhen;
 use crate::core::stopping::signal_map::{Mapping, SignalMap};
-use crate::core::stopping::stop_signals::StopSignals;
+use crate::core::stopping::stop_set::StopSet;
 
 /// Settings of a supervised run.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Supervise {
 impl Supervise {
     /// What the lifecycle needs to know.
     #[must_use]
-    pub fn rules(&self, stops: StopSignals) -> Rules {
+    pub fn rules(&self, stops: StopSet) -> Rules {
         Rules {
             stops,
             map: self.map.clone(),

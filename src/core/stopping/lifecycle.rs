@@ -15,7 +15,7 @@ use crate::core::signal::Signal;
 use crate::core::stopping::quit::BUDGET_AFTER_STOP;
 use crate::core::stopping::quit_when::{Occasion, QuitWhen, WATCHING};
 use crate::core::stopping::signal_map::SignalMap;
-use crate::core::stopping::stop_signals::StopSignals;
+use crate::core::stopping::stop_set::StopSet;
 
 /// How long a killed application may take to be gone: only a process inside the kernel needs any
 /// time.
@@ -33,7 +33,7 @@ const QUITTING_TAKES: Duration = WATCHING.saturating_add(ASKING_TAKES);
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Which signals ask the run to stop.
-    pub stops: StopSignals,
+    pub stops: StopSet,
     /// What the application gets for each signal that arrives.
     pub map: SignalMap,
     /// Exit codes of the application that count as 0.
@@ -155,6 +155,12 @@ impl Lifecycle {
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// From the first stop signal until the application is killed; `None` is never.
+    #[must_use]
+    pub const fn grace(&self) -> Option<Duration> {
+        self.rules.grace
     }
 
     /// When [`Event::TimeOver`] is due.

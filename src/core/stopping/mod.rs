@@ -11,5 +11,5 @@ pub mod quit;
 pub mod quit_when;
 pub mod signal_map;
 pub mod standing;
-pub mod stop_signals;
+pub mod stop_set;
 pub mod unsent;

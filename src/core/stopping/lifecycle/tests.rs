@@ -5,7 +5,7 @@ const ENDED: Exit = Exit::App(3);
 
 fn rules() -> Rules {
     Rules {
-        stops: StopSignals::default(),
+        stops: StopSet::default(),
         map: SignalMap::default(),
         ok_exit: Vec::new(),
         drain: true,
@@ -171,7 +171,7 @@ fn what_is_mapped_arrives_as_something_else_or_not_at_all() {
 fn stop_is_judged_by_what_arrived() {
     let map = SignalMap::of(&["TERM:0".parse().unwrap(), "WINCH:TERM".parse().unwrap()]).unwrap();
     let (usr1, winch) = ("USR1".parse().unwrap(), "WINCH".parse().unwrap());
-    let stops = StopSignals::adding(vec![usr1]);
+    let stops = StopSet::adding(vec![usr1]);
     let new = || Lifecycle::new(Rules { map: map.clone(), stops: stops.clone(), ..rules() });
     let mut run = new();
     assert_eq!(run.on(SECOND, Event::Came(winch)), [Action::Forward(Signal::TERM)]);

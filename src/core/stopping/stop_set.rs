@@ -9,11 +9,11 @@ const ALWAYS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 
 /// TERM, INT and QUIT, and what an image's STOPSIGNAL adds (haproxy's USR1, httpd's WINCH).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StopSignals {
+pub struct StopSet {
     added: Vec<Signal>,
 }
 
-impl StopSignals {
+impl StopSet {
     /// These, beside the usual ones.
     #[must_use]
     pub const fn adding(added: Vec<Signal>) -> Self {
@@ -40,8 +40,8 @@ mod tests {
     #[test]
     fn an_images_stop_signal_adds_to_the_usual_three() {
         let usr1: Signal = "USR1".parse().unwrap();
-        let usual = StopSignals::default();
-        let added = StopSignals::adding(vec![usr1]);
+        let usual = StopSet::default();
+        let added = StopSet::adding(vec![usr1]);
         for signal in ALWAYS {
             assert!(usual.contains(signal) && added.contains(signal), "{signal}");
         }
