@@ -121,7 +121,8 @@ pub struct SuperviseArgs {
     /// [default: off]
     #[arg(long, help_heading = STOPPING, value_name = "D")]
     pub grace: Option<OsString>,
-    /// End the proxy after the application: never, always, on-success or on-stop [default: never]
+    /// End the proxy after the application: never, always (not with `restartPolicy: OnFailure`,
+    /// whose retries would wait for a proxy that is gone), on-success or on-stop [default: never]
     #[arg(long, help_heading = QUITTING, value_name = "WHEN")]
     pub quit: Option<OsString>,
     /// Whom to ask.

@@ -15,12 +15,14 @@ mod runtime;
 mod start;
 mod supervise;
 mod unsent;
+mod unstarted;
 pub mod wait;
 
 use std::io::Write as _;
 
 use tracing::Level as TracingLevel;
 
+use self::unstarted::Beside;
 use crate::config::{self, Form, Input, Job, Level, Loaded, Report};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
@@ -39,7 +41,7 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
     if let Some(hidden) = Hidden::read(&input.args) {
         return become_hidden(hidden, stop);
     }
-    let Loaded { report, job } = config::load(&input);
+    let Loaded { report, job, unstarted } = config::load(&input);
     let level = match report.level {
         Level::Error => TracingLevel::ERROR,
         Level::Warn => TracingLevel::WARN,
@@ -47,9 +49,18 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
-    let exit = match job.and_then(|job| perform(job, stop?, parent)) {
-        Ok(exit) => exit,
-        Err(failure) => tell(&report, &failure),
+    let exit = match job {
+        Ok(job) => stop
+            .map_err(Failure::from)
+            .and_then(|stop| perform(job, stop, parent, &report))
+            .unwrap_or_else(|failure| tell(&report, &failure)),
+        Err(failure) => {
+            let exit = tell(&report, &failure);
+            if let (Some(settings), Ok(mut stop)) = (unstarted, stop) {
+                unstarted::quit(&settings, Beside::Unknown, exit, &mut stop);
+            }
+            exit
+        }
     };
     stderr::flush();
     exit
@@ -64,9 +75,9 @@ fn become_hidden(hidden: Hidden, stop: Result<StopSignals, Refused>) -> Exit {
     exit
 }
 
-fn perform(job: Job, stop: StopSignals, parent: Parent) -> Result<Exit, Failure> {
+fn perform(job: Job, stop: StopSignals, parent: Parent, report: &Report) -> Result<Exit, Failure> {
     match job {
-        Job::Run(run) => run::run(&run, stop, parent),
+        Job::Run(run) => run::run(&run, stop, parent, |failure| tell(report, failure)),
         Job::Wait(wait) => wait::wait(&wait, stop),
         Job::Drain(drain) => drain::drain(&drain, stop),
         Job::Quit(quit) => quit::quit(&quit, stop),

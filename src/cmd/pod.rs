@@ -231,6 +231,26 @@ pub(super) async fn read_server_info(admin: &Endpoint) -> Option<ServerInfo> {
     }
 }
 
+/// Does anybody listen where this proxy is?
+pub(super) fn listens(proxy: &Proxy) -> bool {
+    listener_of(proxy).is_some()
+}
+
+/// The user whose sockets listen where only this proxy does: on its mesh's ports, or where the user
+/// says that it is.
+pub(super) fn owner_of(proxy: &Proxy) -> Option<u32> {
+    listener_of(proxy).map(|listener| listener.uid)
+}
+
+fn listener_of(proxy: &Proxy) -> Option<Listener> {
+    let own = proxy.quit().into_iter().chain(proxy.admin.clone());
+    let own: Vec<u16> = own.filter_map(|url| url.address.port()).collect();
+    let ports = proxy.mesh.profile().owned_ports;
+    let is_its = |port: u16| ports.contains(&port) || own.contains(&port);
+    let listening = listening::listening().ok()?;
+    listening.into_iter().find(|listener| is_its(listener.address.port()))
+}
+
 /// The proxy that the user gave, or whose ports are open now.
 pub(super) fn proxy_now(given: Option<&Proxy>) -> Option<Proxy> {
     if given.is_some() {

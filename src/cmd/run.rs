@@ -6,29 +6,35 @@ use std::time::Instant;
 use tokio::select;
 
 use super::check::{after_start, at_once, listen_before_start};
-use super::quit::Request;
 use super::runtime::block_on;
 use super::start::stopped_before_start;
 use super::supervise::{Background, Start, supervise};
+use super::unstarted::{self, Beside};
 use super::wait::{End, Waited, until_ready};
 use super::{pod, quit};
-use crate::config::{Enforcement, OnTimeout, Run, Supervise};
+use crate::config::{Enforcement, OnTimeout, Run, Supervise, Unstarted};
 use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
-use crate::core::stopping::quit_when::{Occasion, QuitWhen};
+use crate::core::stopping::quit_when::QuitWhen;
 use crate::io::command::{self, BadCommand};
 use crate::io::parent_death::Parent;
 use crate::io::signals::StopSignals;
 use crate::io::{process, stderr};
 
-/// Waits and becomes the command, or stays as its parent until its end.
+/// Waits and becomes the command, or stays as its parent until its end. Where the application never
+/// starts and the proxy is to be ended all the same, `tell` gets the failure before that.
 ///
 /// # Errors
 /// The command is missing (before any wait), a finding under `enforce`, the timeout, a
 /// stop signal, fork or exec.
-pub fn run(settings: &Run, mut stop: StopSignals, parent: Parent) -> Result<Exit, Failure> {
+pub fn run(
+    settings: &Run,
+    mut stop: StopSignals,
+    parent: Parent,
+    tell: impl FnOnce(&Failure) -> Exit,
+) -> Result<Exit, Failure> {
     stop.hear(settings.stops.added())?;
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
@@ -37,30 +43,42 @@ pub fn run(settings: &Run, mut stop: StopSignals, parent: Parent) -> Result<Exit
         stop.restore_mask()?;
         return Err(process::become_command(&path, &settings.command).into());
     };
-    if let Some(signal) = supervised.parent_death {
-        follow(parent, signal)?;
-    }
-    let Prepared { proxy, path } = until_start(settings, &mut stop);
-    block_on(async {
-        let ended = match path {
-            Ok(path) => {
-                let start = Start {
-                    settings: supervised,
-                    rules: supervised.rules(settings.stops.clone()),
-                    path: &path,
-                    command: &settings.command,
-                    proxy: proxy.clone(),
-                    background: look_after_start(settings, supervised, proxy.clone()),
-                };
-                supervise(start, &mut stop).await
-            }
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = &ended {
-            quit_unstarted(supervised, proxy, failure, &mut stop).await;
+    let (beside, ended) = start_and_stay(settings, supervised, &mut stop, parent);
+    match ended {
+        Err(failure) if supervised.quit.applies_unstarted(failure.exit) => {
+            let exit = tell(&failure);
+            let last = Unstarted::of(&settings.wait, supervised);
+            unstarted::quit(&last, beside, exit, &mut stop);
+            Ok(exit)
         }
-        ended
-    })
+        ended => ended,
+    }
+}
+
+/// The run of a parent, and what is known of the proxy where that ends before the start.
+fn start_and_stay(
+    settings: &Run,
+    supervised: &Supervise,
+    stop: &mut StopSignals,
+    parent: Parent,
+) -> (Beside, Result<Exit, Failure>) {
+    if let Some(Err(failure)) = supervised.parent_death.map(|signal| follow(parent, signal)) {
+        return (Beside::Unknown, Err(failure));
+    }
+    let Prepared { beside, path } = until_start(settings, stop);
+    let ended = path.and_then(|path| {
+        let proxy = beside.proxy();
+        let start = Start {
+            settings: supervised,
+            rules: supervised.rules(settings.stops.clone()),
+            path: &path,
+            command: &settings.command,
+            proxy: proxy.cloned(),
+            background: look_after_start(settings, supervised, proxy.cloned()),
+        };
+        block_on(supervise(start, stop))
+    });
+    (beside, ended)
 }
 
 /// Ends as `signal` would end us where our parent has died before we could ask the kernel for it.
@@ -80,9 +98,8 @@ fn follow(parent: Parent, signal: Signal) -> Result<(), Failure> {
 
 /// All that comes before the start.
 struct Prepared {
-    /// The proxy that was waited for, also where the wait has failed; where nobody waited, the one
-    /// that listens.
-    proxy: Option<Proxy>,
+    /// The proxy that was waited for, also where the wait has failed.
+    beside: Beside,
     /// The command's file; or why it is not to be started.
     path: Result<PathBuf, Failure>,
 }
@@ -93,20 +110,18 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     let named = settings.wait.proxy.as_ref();
     let path = match find_command(settings) {
         Ok(path) => path,
-        Err(failure) => {
-            let proxy = pod::proxy_now(settings.wait.proxy.as_ref());
-            return Prepared { proxy, path: Err(failure) };
-        }
+        Err(failure) => return Prepared { beside: Beside::Unknown, path: Err(failure) },
     };
     // A mesh that the user named is certain before the first look at its proxy.
     if let Some(Err(failure)) = named.map(|proxy| at_once(settings.check, proxy, &settings.listen))
     {
-        return Prepared { proxy: settings.wait.proxy.clone(), path: Err(failure) };
+        return Prepared { beside: Beside::Unknown, path: Err(failure) };
     }
     let Waited { proxy, end } = until_ready(&settings.wait, stop);
     let judged = end.and_then(|end| {
         let is_ready = matches!(end, End::Ready);
-        ended_well(settings, end)?;
+        ended_well(settings, end)
+            .map_err(|failure| with_cause(settings, proxy.as_ref(), failure))?;
         // Without a mesh there is nothing that could break the application.
         let Some(proxy) = &proxy else { return Ok(()) };
         if named.is_none() {
@@ -115,7 +130,7 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
         // A proxy that is not ready has no inbound clusters yet, and the time is over.
         if is_ready { look_at_listen(settings, proxy, began, stop) } else { Ok(()) }
     });
-    Prepared { proxy, path: judged.map(|()| path) }
+    Prepared { beside: Beside::Known(proxy), path: judged.map(|()| path) }
 }
 
 fn find_command(settings: &Run) -> Result<PathBuf, Failure> {
@@ -137,6 +152,21 @@ fn ended_well(settings: &Run, end: End) -> Result<(), Failure> {
         }
         End::TimedOut(sentence) => Err(Failure::new(Exit::NotReady, sentence)),
     }
+}
+
+/// The failure of a wait for a proxy that an earlier run of the same container may have ended:
+/// pilot-agent then exits with 0, and is not started again where only failures are.
+fn with_cause(settings: &Run, proxy: Option<&Proxy>, failure: Failure) -> Failure {
+    let quit = settings.supervise.as_ref().map(|supervise| supervise.quit);
+    if quit != Some(QuitWhen::Always) || proxy.is_some_and(pod::listens) {
+        return failure;
+    }
+    let sentence = format!(
+        "{}; if an earlier run of this container has ended it (--quit always under restartPolicy: \
+         OnFailure), it does not come back: such Jobs need --quit on-success",
+        failure.sentence
+    );
+    Failure { sentence, ..failure }
 }
 
 /// Judges `--listen` by how the proxy forwards, within what is left of `--timeout`, and no longer
@@ -200,36 +230,6 @@ fn look_after_start(
             after_start(&proxy, &declared, timeout).await;
         }
     }))
-}
-
-/// `--quit` where the application never started: exactly the proxy that the wait has found is
-/// asked.
-async fn quit_unstarted(
-    supervised: &Supervise,
-    proxy: Option<Proxy>,
-    failure: &Failure,
-    stop: &mut StopSignals,
-) {
-    if !supervised.quit.applies_unstarted(failure.exit) {
-        return;
-    }
-    tracing::info!(
-        event = "quitting",
-        "the application has not started; asking the proxy to end all the same, as --quit says"
-    );
-    let (urls, began) = (supervised.quit_urls.clone(), tokio::time::Instant::now());
-    let occasion = Occasion::unstarted(failure.exit, supervised.grace);
-    let request = Request { urls, proxy, facts: None, occasion, began };
-    // The signal that ended the wait, if one did, has been taken: another one ends this, too.
-    select! {
-        biased;
-        signal = stop.next() => tracing::warn!(
-            event = "quit_refused",
-            signal = signal.number(),
-            "{signal}: the proxy is not asked any longer"
-        ),
-        () = quit::ask_and_tell(request) => {}
-    }
 }
 
 fn bad_command(error: &BadCommand) -> Failure {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::pod;
 use crate::core::duration::{Spoken, millis};
 use crate::core::envoy::clusters::Clusters;
 use crate::core::envoy::stats::StatsPage;
@@ -13,7 +14,7 @@ use crate::core::proxy::Proxy;
 use crate::core::stopping::unsent::{End, Limits, Load, Next, Unsent};
 use crate::io::admin::Admin;
 use crate::io::sockets::connections::Connections;
-use crate::io::sockets::{listening, owners};
+use crate::io::sockets::owners;
 
 /// A wait that took longer is worth a line.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
@@ -51,7 +52,7 @@ pub(super) async fn until_idle(limits: Limits, proxy: Option<&Proxy>) -> End {
 }
 
 async fn watch(limits: Limits, proxy: Option<&Proxy>, mut admin: Option<Admin>) -> End {
-    let (began, owner) = (Instant::now(), proxy.and_then(owner_of));
+    let (began, owner) = (Instant::now(), proxy.and_then(pod::owner_of));
     let mut sockets = Connections::open();
     let mut unsent = Unsent::new(limits);
     loop {
@@ -80,15 +81,4 @@ async fn in_flight(admin: &mut Admin) -> u64 {
         _ => admin.read::<Clusters>(until).await.unwrap_or_default(),
     };
     activity.map_or(0, |activity| activity.requests + activity.connections)
-}
-
-/// The user whose sockets listen where only this proxy does: on its mesh's ports, or where the user
-/// says that it is.
-fn owner_of(proxy: &Proxy) -> Option<u32> {
-    let own = proxy.quit().into_iter().chain(proxy.admin.clone());
-    let own: Vec<u16> = own.filter_map(|url| url.address.port()).collect();
-    let ports = proxy.mesh.profile().owned_ports;
-    let listening = listening::listening().ok()?;
-    let is_its = |port: u16| ports.contains(&port) || own.contains(&port);
-    listening.iter().find(|listener| is_its(listener.address.port())).map(|its| its.uid)
 }

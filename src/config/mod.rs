@@ -16,6 +16,7 @@ mod reader;
 mod report;
 mod run;
 mod supervise;
+mod unstarted;
 mod usage;
 mod wait;
 
@@ -33,6 +34,7 @@ use self::reader::Reader;
 pub use self::report::{Form, Level, Report};
 pub use self::run::{Enforcement, OnTimeout, Run};
 pub use self::supervise::Supervise;
+pub use self::unstarted::Unstarted;
 pub use self::wait::Wait;
 use crate::cli::{Cli, Sub};
 use crate::core::exit::{Exit, Failure};
@@ -68,6 +70,9 @@ pub struct Loaded {
     pub report: Report,
     /// What to do, or all that is wrong with the settings, in one sentence.
     pub job: Result<Job, Failure>,
+    /// Where the application cannot start for want of good settings: how its proxy is ended all the
+    /// same, as `--quit always` says.
+    pub unstarted: Option<Unstarted>,
 }
 
 /// Reads the command line and the environment.
@@ -75,19 +80,25 @@ pub struct Loaded {
 pub fn load(input: &Input) -> Loaded {
     let mut command = Cli::command();
     match command.try_get_matches_from_mut(&input.args) {
-        Ok(matches) => read(input, matches),
+        Ok(matches) => {
+            let loaded = read(input, matches);
+            Loaded { unstarted: loaded.unstarted.filter(|_| loaded.job.is_err()), ..loaded }
+        }
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
             let text = error.render().to_string();
-            Loaded { report: Report::default(), job: Ok(Job::Print(text)) }
+            Loaded { report: Report::default(), job: Ok(Job::Print(text)), unstarted: None }
         }
         Err(error) => {
-            let command =
-                command.ignore_errors(true).mut_subcommands(|sub| sub.ignore_errors(true));
-            let partly = command.try_get_matches_from(&input.args).ok();
-            let report = partly.map(|matches| read(input, matches).report).unwrap_or_default();
-            Loaded { report, job: Err(Failure::new(Exit::Failed, usage::sentence(&error))) }
+            let partly = usage::partly(command, input.args.clone());
+            let partly = partly.map(|matches| read(input, matches));
+            let (report, unstarted) =
+                partly.map(|partly| (partly.report, partly.unstarted)).unwrap_or_default();
+            // Without the two dashes it is no application that was to start.
+            let unstarted = unstarted.filter(|_| input.args.iter().any(|arg| arg == "--"));
+            let failure = Failure::new(Exit::Failed, usage::sentence(&error));
+            Loaded { report, job: Err(failure), unstarted }
         }
     }
 }
@@ -98,7 +109,12 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
         return Loaded {
             report: Report::default(),
             job: Err(Failure::new(Exit::Failed, sentence)),
+            unstarted: None,
         };
+    };
+    let unstarted = match &cli.subcommand {
+        None => unstarted::of_wrong(input, &cli.run),
+        Some(_) => None,
     };
     let mut reader = Reader::new(input);
     let (report, job) = match cli.subcommand {
@@ -125,7 +141,7 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
             (reader.report(&args.report), Ok(Job::Install(Install::of(&args))))
         }
     };
-    Loaded { report, job: reader.finish(job) }
+    Loaded { report, unstarted, job: reader.finish(job) }
 }
 
 #[cfg(test)]

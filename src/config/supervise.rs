@@ -1,5 +1,6 @@
 //! How to stay as the application's parent, and how to end it and the proxy.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use super::proxy::Remote;
@@ -69,13 +70,7 @@ impl Reader<'_> {
         let drain = self.flag("drain", args.drain.as_ref());
         let grace = self.optional("grace", args.grace.as_ref(), duration::parse);
         let times = self.times(&args.times, grace.unwrap_or_default());
-        let choices = [
-            ("never", QuitWhen::Never),
-            ("always", QuitWhen::Always),
-            ("on-success", QuitWhen::OnSuccess),
-            ("on-stop", QuitWhen::OnStop),
-        ];
-        let quit = self.choice("quit", args.quit.as_ref(), QuitWhen::Never, &choices);
+        let quit = self.quit_when(args.quit.as_ref());
         let pod_grace = self.pod_grace();
         let quit_urls = self.quit_urls(&args.urls, remote);
         let mappings = self.list("map_signal", &args.map_signal, str::parse::<Mapping>);
@@ -105,6 +100,17 @@ impl Reader<'_> {
         self.no_effect_alone(&settings, supervised);
         times?;
         Ok(supervised.then_some(settings))
+    }
+
+    /// `--quit`.
+    pub(super) fn quit_when(&mut self, typed: Option<&OsString>) -> Result<QuitWhen, Wrong> {
+        let choices = [
+            ("never", QuitWhen::Never),
+            ("always", QuitWhen::Always),
+            ("on-success", QuitWhen::OnSuccess),
+            ("on-stop", QuitWhen::OnStop),
+        ];
+        self.choice("quit", typed, QuitWhen::Never, &choices)
     }
 
     /// A bare number counts seconds here, as the field of the pod does.

@@ -25,4 +25,5 @@ mod surroundings;
 mod terminal;
 mod toolbox;
 mod unsent;
+mod unstarted;
 mod waiting;

@@ -1,0 +1,85 @@
+//! `--quit` where the application never starts: nothing else ends the proxy, which may not even be
+//! there yet.
+
+use tokio::select;
+use tokio::time::Instant;
+
+use super::quit::{self, Request};
+use super::runtime::block_on;
+use super::wait::{End, Waited, until_ready};
+use crate::config::Unstarted;
+use crate::core::exit::Exit;
+use crate::core::proxy::Proxy;
+use crate::core::stopping::quit_when::Occasion;
+use crate::io::signals::StopSignals;
+
+/// What is known of the proxy when the application turns out not to start.
+#[derive(Clone, Debug)]
+pub(super) enum Beside {
+    /// Nobody has waited for it.
+    Unknown,
+    /// It was waited for, and this came of it.
+    Known(Option<Proxy>),
+}
+
+impl Beside {
+    /// The proxy, as far as one was found.
+    pub(super) const fn proxy(&self) -> Option<&Proxy> {
+        match self {
+            Self::Unknown => None,
+            Self::Known(proxy) => proxy.as_ref(),
+        }
+    }
+}
+
+/// Waits for the proxy where nobody has, and asks it to end. `exit` is why the application does not
+/// start, which has been told. A stop signal cuts the wait short, and ends the asking.
+pub(super) fn quit(settings: &Unstarted, beside: Beside, exit: Exit, stop: &mut StopSignals) {
+    tracing::info!(
+        event = "quitting",
+        "the application has not started; asking the proxy to end all the same, as --quit says"
+    );
+    let (proxy, exit) = match beside {
+        Beside::Known(proxy) => (proxy, exit),
+        Beside::Unknown => wait(settings, exit, stop),
+    };
+    let request = Request {
+        urls: settings.quit_urls.clone(),
+        proxy,
+        facts: None,
+        occasion: Occasion::unstarted(exit, settings.grace),
+        began: Instant::now(),
+    };
+    let asked = block_on(async {
+        // The signal that ended the wait, if one did, has been taken: another one ends this, too.
+        select! {
+            biased;
+            signal = stop.next() => tracing::warn!(
+                event = "quit_refused",
+                signal = signal.number(),
+                "{signal}: the proxy is not asked any longer"
+            ),
+            () = quit::ask_and_tell(request) => {}
+        }
+        Ok(())
+    });
+    if let Err(failure) = asked {
+        tracing::warn!(event = "quit_refused", "the proxy is not asked: {}", failure.sentence);
+    }
+}
+
+/// Whom to ask, and what the run ended by in the end.
+fn wait(settings: &Unstarted, exit: Exit, stop: &mut StopSignals) -> (Option<Proxy>, Exit) {
+    let Waited { proxy, end } = until_ready(&settings.wait, stop);
+    match end {
+        Ok(End::Ready | End::WithoutProxy) => (proxy, exit),
+        Ok(End::TimedOut(sentence)) => {
+            tracing::warn!(event = "timed_out", "{sentence}");
+            (proxy, exit)
+        }
+        Err(failure) => {
+            tracing::warn!(event = failure.event, "{}", failure.sentence);
+            (proxy, failure.exit)
+        }
+    }
+}
