@@ -1,4 +1,4 @@
-//! Durations as people type and read them: `250ms`, `5s`, `2m`, `1h`.
+//! Durations as people type and read them: `250ms`, `1.5s`, `2m`, `1m30s`.
 //!
 //! Owns the text form, both ways; must never measure time.
 
@@ -8,51 +8,92 @@ use std::time::Duration;
 /// The longest duration that may be set: 30 days. More is a typing error, not a plan.
 pub const LONGEST: Duration = Duration::from_hours(30 * 24);
 
+/// Units, longest first, in milliseconds.
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDuration {
     /// Digits without a unit: seconds or milliseconds?
     #[error("`{0}` has no unit; write {0}s for seconds or {0}ms for milliseconds")]
     NoUnit(String),
-    /// Neither a number nor a known unit.
-    #[error("`{0}` is no duration; write a whole number and ms, s, m or h, as 250ms, 5s, 2m, 1h")]
+    /// Neither a number nor a known unit, or units in the wrong order.
+    #[error("`{0}` is no duration; write numbers with ms, s, m or h, as 250ms, 1.5s, 2m, 1m30s")]
     NotOne(String),
+    /// A fraction of a millisecond, which would be cut to something else, or to nothing at all.
+    #[error("`{0}` is finer than a millisecond; write whole milliseconds")]
+    TooFine(String),
     /// Over [`LONGEST`].
     #[error("`{0}` is longer than 30 days; is the unit right?")]
     TooLong(String),
 }
 
-/// Reads `250ms`, `5s`, `2m`, `1h`, or `0`; at most [`LONGEST`].
+/// Reads `250ms`, `1.5s`, `2m`, `1m30s`, `1h`, or `0`; at most [`LONGEST`].
 ///
 /// # Errors
-/// A bare number other than `0` is refused, since its unit would be a guess; so is any
-/// fraction or sum.
+/// A bare number other than `0` is refused, since its unit would be a guess.
 pub fn parse(text: &str) -> Result<Duration, BadDuration> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    if digits > 0 && unit.is_empty() {
+    let not_one = || BadDuration::NotOne(text.to_owned());
+    let is_bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_bare {
         return Err(BadDuration::NoUnit(text.to_owned()));
     }
-    let milliseconds: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(BadDuration::NotOne(text.to_owned())),
-    };
-    if digits == 0 {
-        return Err(BadDuration::NotOne(text.to_owned()));
+    // Each unit once, longest first: `30s1m` and `1s1s` are typing errors.
+    let mut units = UNITS.iter();
+    let (mut rest, mut sum) = (text, Some(0_u64));
+    while !rest.is_empty() {
+        let number = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        let (number, behind) = rest.split_at(number);
+        let unit = behind.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, behind) = behind.split_at(unit);
+        let (_, unit) = units.find(|(name, _)| *name == unit).ok_or_else(not_one)?;
+        let part = part(number, *unit).ok_or_else(not_one)?;
+        sum = match part {
+            Part::Whole(part) => sum.and_then(|sum| sum.checked_add(part)),
+            Part::TooLong => None,
+            Part::TooFine => return Err(BadDuration::TooFine(text.to_owned())),
+        };
+        rest = behind;
     }
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(milliseconds))
-        .map(Duration::from_millis)
+    if text.is_empty() {
+        return Err(not_one());
+    }
+    sum.map(Duration::from_millis)
         .filter(|duration| *duration <= LONGEST)
         .ok_or_else(|| BadDuration::TooLong(text.to_owned()))
+}
+
+/// A number of one unit, in milliseconds.
+enum Part {
+    Whole(u64),
+    TooLong,
+    TooFine,
+}
+
+/// `1.5` of a unit; `None` where it is no number.
+fn part(number: &str, unit: u64) -> Option<Part> {
+    let (whole, fraction) = match number.split_once('.') {
+        Some((_, "")) => return None,
+        Some((whole, fraction)) => (whole, fraction.trim_end_matches('0')),
+        None => (number, ""),
+    };
+    if whole.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let Some(whole) = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(unit)) else {
+        return Some(Part::TooLong);
+    };
+    // More digits than an hour's milliseconds have use for are finer in any case.
+    let digits = u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 9);
+    let Some(scale) = digits.map(|digits| 10_u64.pow(digits)) else { return Some(Part::TooFine) };
+    let fraction = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? * unit };
+    if !fraction.is_multiple_of(scale) {
+        return Some(Part::TooFine);
+    }
+    Some(whole.checked_add(fraction / scale).map_or(Part::TooLong, Part::Whole))
 }
 
 /// As logs count it: whole milliseconds.
@@ -87,14 +128,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_units_and_zero_are_read() {
+    fn units_fractions_sums_and_zero_are_read() {
         let table = [
             ("0", 0),
             ("0s", 0),
+            ("0.0s", 0),
             ("250ms", 250),
             ("5s", 5_000),
+            ("1.5s", 1_500),
+            ("0.25s", 250),
+            ("1.500s", 1_500),
             ("2m", 120_000),
+            ("0.5m", 30_000),
+            ("1m30s", 90_000),
+            ("1m0.5s", 60_500),
             ("1h", 3_600_000),
+            ("1h2m3s4ms", 3_723_004),
+            ("1h1ms", 3_600_001),
+            ("90s500ms", 90_500),
+            ("720h", 2_592_000_000),
         ];
         for (text, milliseconds) in table {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
@@ -103,17 +155,31 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_an_error_that_says_so() {
-        let error = parse("30").unwrap_err().to_string();
-        assert!(error.contains("has no unit; write 30s"), "{error}");
+        for text in ["30", "00"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("has no unit; write {text}s")), "{error}");
+        }
     }
 
     #[test]
     fn everything_else_is_refused() {
-        for text in ["", "s", "-5s", "1.5s", "5 s", "5S", "1m30s", "00", "5sec", "+5s", "९s"] {
-            assert!(parse(text).is_err(), "{text}");
-        }
-        for text in ["721h", "99999999999999999999s", "18446744073709551615h"] {
-            assert_eq!(parse(text), Err(BadDuration::TooLong(text.to_owned())), "{text}");
+        type Error = fn(String) -> BadDuration;
+        let not_one = [
+            "", "s", "-5s", "5 s", "5S", "5sec", "+5s", "९s", ".5s", "5.s", "1..5s", "1.5", "1m30",
+            "30s1m", "1s1s", "1m 30s", "1,5s", "5s!", "1d", "ms5",
+        ];
+        let tables: [(&[&str], Error); 3] = [
+            (&not_one, BadDuration::NotOne),
+            (&["0.1ms", "1.0005s", "0.0000000001h"], BadDuration::TooFine),
+            (
+                &["721h", "720h1ms", "99999999999999999999s", "18446744073709551615h"],
+                BadDuration::TooLong,
+            ),
+        ];
+        for (texts, error) in tables {
+            for text in texts {
+                assert_eq!(parse(text), Err(error((*text).to_owned())), "{text}");
+            }
         }
     }
 
