@@ -23,7 +23,7 @@ use std::io::Write as _;
 use tracing::Level as TracingLevel;
 
 use self::unstarted::Beside;
-use crate::config::{self, Form, Input, Job, Level, Loaded, Report};
+use crate::config::{self, Form, Input, Job, Level, Loaded, Note, Report};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
 use crate::io::parent_death::{Hidden, Parent};
@@ -41,7 +41,7 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
     if let Some(hidden) = Hidden::read(&input.args) {
         return become_hidden(hidden, stop);
     }
-    let Loaded { report, job, unstarted } = config::load(&input);
+    let Loaded { report, notes, job, unstarted } = config::load(&input);
     let level = match report.level {
         Level::Error => TracingLevel::ERROR,
         Level::Warn => TracingLevel::WARN,
@@ -49,6 +49,7 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
         Level::Debug => TracingLevel::DEBUG,
     };
     log::to_stderr(level, report.form == Form::Json);
+    notes.iter().for_each(say);
     let exit = match job {
         Ok(job) => stop
             .map_err(Failure::from)
@@ -64,6 +65,13 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
     };
     stderr::flush();
     exit
+}
+
+fn say(note: &Note) {
+    match note {
+        Note::Unknown(sentence) => tracing::warn!(event = "unknown_variable", "{sentence}"),
+        Note::Leftover(sentence) => tracing::info!(event = "leftover_variable", "{sentence}"),
+    }
 }
 
 /// The application's process on its way: not a run of its own, so it has no settings.

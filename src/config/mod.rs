@@ -9,6 +9,8 @@ mod doctor;
 mod drain;
 mod input;
 mod install;
+mod leftovers;
+mod note;
 mod probe;
 mod proxy;
 mod quit;
@@ -16,6 +18,7 @@ mod reader;
 mod report;
 mod run;
 mod supervise;
+mod unknown;
 mod unstarted;
 mod usage;
 mod wait;
@@ -28,6 +31,8 @@ pub use self::doctor::{Color, Doctor};
 pub use self::drain::Drain;
 pub use self::input::Input;
 pub use self::install::Install;
+pub use self::leftovers::{LEFTOVERS, Leftover};
+pub use self::note::Note;
 pub use self::probe::{Probe, Target};
 pub use self::quit::Quit;
 use self::reader::Reader;
@@ -38,6 +43,7 @@ pub use self::unstarted::Unstarted;
 pub use self::wait::Wait;
 use crate::cli::{Cli, Sub};
 use crate::core::exit::{Exit, Failure};
+use crate::core::text::one_line;
 
 /// What this run is to do.
 #[derive(Debug)]
@@ -68,6 +74,9 @@ pub struct Loaded {
     /// Where and how to say what happens: also where the rest cannot be used, so that a failure to
     /// read the others is told in the right form and place.
     pub report: Report,
+    /// What has no effect, to be said before the job: nothing where nobody reads along (probes,
+    /// hooks).
+    pub notes: Vec<Note>,
     /// What to do, or all that is wrong with the settings, in one sentence.
     pub job: Result<Job, Failure>,
     /// Where the application cannot start for want of good settings: how its proxy is ended all the
@@ -79,7 +88,8 @@ pub struct Loaded {
 #[must_use]
 pub fn load(input: &Input) -> Loaded {
     let mut command = Cli::command();
-    match command.try_get_matches_from_mut(&input.args) {
+    let args = usage::spelt_out(&input.args);
+    match command.try_get_matches_from_mut(&args) {
         Ok(matches) => {
             let loaded = read(input, matches);
             Loaded { unstarted: loaded.unstarted.filter(|_| loaded.job.is_err()), ..loaded }
@@ -88,17 +98,22 @@ pub fn load(input: &Input) -> Loaded {
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
             let text = error.render().to_string();
-            Loaded { report: Report::default(), job: Ok(Job::Print(text)), unstarted: None }
+            Loaded {
+                report: Report::default(),
+                notes: Vec::new(),
+                job: Ok(Job::Print(text)),
+                unstarted: None,
+            }
         }
         Err(error) => {
-            let partly = usage::partly(command, input.args.clone());
-            let partly = partly.map(|matches| read(input, matches));
+            let sentence = usage::sentence(&command, &args, &error);
+            let partly = usage::partly(command, args).map(|matches| read(input, matches));
             let (report, unstarted) =
                 partly.map(|partly| (partly.report, partly.unstarted)).unwrap_or_default();
             // Without the two dashes it is no application that was to start.
             let unstarted = unstarted.filter(|_| input.args.iter().any(|arg| arg == "--"));
-            let failure = Failure::new(Exit::Failed, usage::sentence(&error));
-            Loaded { report, job: Err(failure), unstarted }
+            let failure = Failure::new(Exit::Failed, one_line(&sentence));
+            Loaded { report, notes: Vec::new(), job: Err(failure), unstarted }
         }
     }
 }
@@ -108,6 +123,7 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
         let sentence = "the command line is incomplete; see meshim --help";
         return Loaded {
             report: Report::default(),
+            notes: Vec::new(),
             job: Err(Failure::new(Exit::Failed, sentence)),
             unstarted: None,
         };
@@ -117,6 +133,13 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
         Some(_) => None,
     };
     let mut reader = Reader::new(input);
+    let is_read_along =
+        matches!(cli.subcommand, None | Some(Sub::Wait(_) | Sub::Check(_) | Sub::Doctor(_)));
+    let notes = if is_read_along {
+        unknown::notes(input).into_iter().chain(leftovers::notes(input)).collect()
+    } else {
+        Vec::new()
+    };
     let (report, job) = match cli.subcommand {
         None => (reader.report(&cli.run.report), reader.run(cli.run).map(Box::new).map(Job::Run)),
         Some(Sub::Wait(args)) => {
@@ -141,7 +164,7 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
             (reader.report(&args.report), Ok(Job::Install(Install::of(&args))))
         }
     };
-    Loaded { report, unstarted, job: reader.finish(job) }
+    Loaded { report, notes, unstarted, job: reader.finish(job) }
 }
 
 #[cfg(test)]

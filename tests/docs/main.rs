@@ -3,6 +3,7 @@
 mod contributing;
 mod exit_codes;
 mod findings;
+mod leftovers;
 mod linker_script;
 mod logs;
 mod meshes;

@@ -109,6 +109,7 @@ pub(crate) const HOUSE: House = House {
         only("serde_json", &["core/", "io/line.rs"]),
         only("shared_child", &["io/process.rs"]),
         only("signal_hook", &["io/inbox.rs"]),
+        only("strsim", &["config/"]),
         only("thiserror", &["core/", "io/"]),
         only("tokio", &["io/", "cmd/"]),
         only("tracing", &["io/", "cmd/"]),

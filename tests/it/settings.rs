@@ -1,0 +1,98 @@
+//! Settings as a user gives them: what is said about those that were not understood.
+
+use std::os::unix::ffi::OsStringExt as _;
+
+use super::support::directory::Directory;
+use super::support::meshim::Meshim;
+
+#[test]
+fn a_misspelt_variable_is_a_warning_and_the_application_starts() {
+    let ended = Meshim::starts(["echo", "started"])
+        .env("MESHIM_MESH", "none")
+        .env("MESHIM_TIMEOT", "60s")
+        .env("MESHIM_WEB_SERVICE_HOST", "10.0.0.1")
+        .env("MESHIM_PORT", "tcp://10.0.0.1:80")
+        .run()
+        .expect_code(0);
+    assert_eq!(ended.stdout, "started\n");
+    let expected = "meshim: warning: MESHIM_TIMEOT is no variable that meshim knows; did you mean \
+                    MESHIM_TIMEOUT?\n";
+    assert_eq!(ended.stderr, expected);
+}
+
+#[test]
+fn what_another_helper_has_left_over_is_told_with_its_new_name() {
+    let ended = Meshim::starts(["true"])
+        .env("MESHIM_MESH", "none")
+        .env("ENVOY_ADMIN_API", "http://127.0.0.1:15000")
+        .env("LINKERD_AWAIT_DISABLED", "a reason")
+        .run()
+        .expect_code(0);
+    let expected = "meshim: ENVOY_ADMIN_API is a variable of scuttle and does nothing here: the \
+                    proxy is found by itself; MESHIM_ADMIN_URL where its admin API is elsewhere\n";
+    // The other one has got its place: MESHIM_MESH.
+    assert_eq!(ended.stderr, expected);
+}
+
+#[test]
+fn probes_and_hooks_say_nothing_about_the_variables_of_the_run() {
+    let probe = Meshim::does("probe").with(["tcp://127.0.0.1:1"]).env("MESHIM_TIMEOT", "1s");
+    let ended = probe.run().expect_code(1);
+    assert!(!ended.stderr.contains("MESHIM_TIMEOT"), "{ended:#?}");
+}
+
+#[test]
+fn every_bad_setting_is_named_at_once_in_one_line_of_either_form() {
+    let directory = Directory::new();
+    let log = directory.file("termination-log", "");
+    let run = |form: &str| {
+        Meshim::starts(["true"])
+            .with(["--log-format", form, "--grace=30", "--admin-url=unix:/a\nb:/c\u{1b}[2J"])
+            .env("MESHIM_OK_EXIT", "143, x")
+            .env("MESHIM_MESH", std::ffi::OsString::from_vec(b"isti\xff".to_vec()))
+            .env("MESHIM_TERMINATION_LOG", &log)
+            .run()
+            .expect_code(125)
+    };
+    let text = run("text");
+    let parts = [
+        "4 settings are wrong",
+        r"MESHIM_MESH (the variable of --mesh): `isti\xff` is not UTF-8",
+        r"--admin-url: `unix:/a\nb:/c\u{1b}[2J` has a character in its path",
+        "--grace: `30` has no unit; write 30s",
+        "MESHIM_OK_EXIT (the variable of --ok-exit): `x` is no exit code",
+    ];
+    assert_eq!(text.stderr.lines().count(), 1, "{text:#?}");
+    assert!(!text.stderr.trim_end().contains(char::is_control), "{text:#?}");
+    let text = text.expect_stderr(&parts);
+    let json: serde_json::Value = serde_json::from_str(&run("json").stderr).expect("one object");
+    let sentence = json["msg"].as_str().expect("a sentence").to_owned();
+    assert_eq!(text.stderr, format!("meshim: error: {sentence}\n"));
+    assert_eq!((&json["event"], &json["exit_code"]), (&"failed".into(), &125.into()));
+    assert_eq!(std::fs::read_to_string(log).expect("it is ours"), sentence);
+}
+
+#[test]
+fn a_new_line_in_a_sockets_path_begins_no_line_of_the_log() {
+    let options = ["--admin-url=unix:/a\nmeshim: error: b.sock", "--timeout=20ms", "--log=debug"];
+    let ended = Meshim::starts(["true"]).with(options).run().expect_code(124);
+    for line in ended.stderr.lines() {
+        assert!(line.starts_with("meshim: ") && line.contains(r"/a\nmeshim"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_misspelt_subcommand_gets_the_likely_one_and_help_is_one_too() {
+    Meshim::does("drian")
+        .run()
+        .expect_code(125)
+        .expect_stderr(&["`drian` is no subcommand; did you mean `meshim drain`?"]);
+    let wait = Meshim::does("wait").with(["--", "app"]).run().expect_code(125);
+    wait.expect_stderr(&["leave `wait` out: meshim [OPTIONS] -- COMMAND"]);
+    let help = Meshim::does("help").run().expect_code(0);
+    for part in ["Usage: meshim", "\nWaiting:\n", "Examples:", "meshim --quit on-success"] {
+        assert!(help.stdout.contains(part), "{help:#?}");
+    }
+    let version = Meshim::does("--version").run().expect_code(0).stdout;
+    assert!(version.starts_with(concat!("meshim ", env!("CARGO_PKG_VERSION"))), "{version}");
+}
