@@ -5,6 +5,7 @@
 //! never judge a value. A new option is one field, its reader in `config`, and its name in
 //! [`VARIABLES`].
 
+mod examples;
 mod options;
 
 use std::ffi::OsString;
@@ -21,18 +22,16 @@ pub use self::options::{
 #[derive(Debug, Parser)]
 #[command(
     name = "meshim",
-    version,
+    version = env!("MESHIM_VERSION"),
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "meshim [OPTIONS] -- COMMAND [ARG]...\n       \
                       meshim wait|check|doctor|drain|quit [OPTIONS]\n       \
                       meshim probe TARGET\n       \
-                      meshim install DIR",
-    after_help = "Every option has a variable MESHIM_<NAME>; an empty variable counts as unset.\n\
-                  Exit codes: the application's own; 128+n for signal n; 124 proxy not \
-                  ready in time;\n\
-                  125 meshim itself failed; 126 COMMAND cannot be executed; 127 COMMAND not found."
+                      meshim install DIR\n       \
+                      meshim help [SUBCOMMAND]",
+    after_help = examples::RUN
 )]
 pub struct Cli {
     /// What to do, where it is not the default.
@@ -49,35 +48,31 @@ pub struct Cli {
 #[command(defer = true)]
 pub enum Sub {
     /// Wait for the proxy, nothing else: exit 0 when it is ready, 1 when not in time
-    #[command(override_usage = "meshim wait [OPTIONS]")]
+    #[command(override_usage = "meshim wait [OPTIONS]", after_help = examples::WAIT)]
     Wait(WaitOnlyArgs),
     /// Drain inbound traffic with any mesh and with none, then return (preStop hook): exit 0,
     /// whatever came of it
-    #[command(override_usage = "meshim drain [OPTIONS]")]
+    #[command(override_usage = "meshim drain [OPTIONS]", after_help = examples::DRAIN)]
     Drain(DrainArgs),
     /// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
-    #[command(override_usage = "meshim quit [OPTIONS]")]
+    #[command(override_usage = "meshim quit [OPTIONS]", after_help = examples::QUIT)]
     Quit(QuitArgs),
     /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
     /// else 1
-    #[command(override_usage = "meshim check [OPTIONS]")]
+    #[command(override_usage = "meshim check [OPTIONS]", after_help = examples::CHECK)]
     Check(CheckArgs),
     /// Read the proxy's own configuration and counters, and name the known pitfalls in them; exit 0
     /// without an error among the findings, else 1
-    #[command(
-        override_usage = "meshim doctor [OPTIONS]",
-        after_help = "Changes nothing, and costs the proxy's main thread up to half a second in a \
-                      large mesh: run it\nby hand, never as a probe. docs/findings.md explains \
-                      each finding."
-    )]
+    #[command(override_usage = "meshim doctor [OPTIONS]", after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// One HTTP or TCP look, judged as the kubelet does: exit 0 for 200-399 or a connection, else 1
     #[command(
-        override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://127.0.0.1:8080"
+        override_usage = "meshim probe [OPTIONS] http://127.0.0.1:8080/healthz|tcp://HOST:PORT",
+        after_help = examples::PROBE
     )]
     Probe(ProbeArgs),
     /// Copy this binary to DIR/meshim, for images without it (init container)
-    #[command(override_usage = "meshim install DIR")]
+    #[command(override_usage = "meshim install DIR", after_help = examples::INSTALL)]
     Install(InstallArgs),
 }
 
