@@ -47,6 +47,7 @@ pub const VARIABLES: &[&str] = &[
     "SUPERVISE",
     "TERMINATION_LOG",
     "TIMEOUT",
+    "WAIT_FOR",
     // From the downward API and the policy: what no hand writes.
     "INJECTED",
     "POD_GRACE",
@@ -82,12 +83,16 @@ pub struct WaitArgs {
     /// Which proxy.
     #[command(flatten)]
     pub proxy: ProxyArgs,
-    /// How long to wait for the proxy; 0 is for ever [default: 2m]
+    /// How long to wait in all; 0 is for ever [default: 2m]
     #[arg(long, help_heading = WAITING, value_name = "D")]
     pub timeout: Option<OsString>,
     /// Go on without a proxy when none has shown up at all by then [default: off]
     #[arg(long, help_heading = WAITING, value_name = "D")]
     pub absent_after: Option<OsString>,
+    /// Another sidecar of this pod that must be ready, too: `http://127.0.0.1:8001/readyz` (200 to
+    /// 399) or `tcp://127.0.0.1:5432` (takes connections); repeatable [default: none]
+    #[arg(long, help_heading = WAITING, value_name = "URL")]
+    pub wait_for: Vec<OsString>,
 }
 
 /// Where the application listens.

@@ -20,12 +20,14 @@ use crate::core::findings::finding::Severity;
 use crate::core::findings::judged::Judged;
 use crate::core::findings::listen::judge::{before_start, for_real};
 use crate::core::findings::pod::{Addresses, Asked, Expected, Pod, Readiness, Sockets};
-use crate::core::mesh::{self, Detected, Expect, Mesh};
+use crate::core::mesh::Mesh;
+use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
 use crate::core::proxy::Proxy;
 use crate::core::sockets::bound::Bound;
 use crate::core::sockets::listener::Listener;
 use crate::core::sockets::owner::{Holder, Socket};
-use crate::core::waiting::observation::{self, Observation};
+use crate::core::waiting::detection::{self, Detected};
+use crate::core::waiting::observation::{self, Observation, Trust};
 use crate::io::admin::Admin;
 use crate::io::http::client::Client;
 use crate::io::identity;
@@ -35,10 +37,10 @@ use crate::io::sockets::{addresses, listening, owners};
 pub(super) async fn look(settings: &Check) -> Pod {
     let sockets = sockets(|_| true);
     let timeout = settings.request_timeout;
-    let detected = detected(sockets.all.iter().map(|socket| socket.bound.address.port()));
+    let detected = detection::detect(&listeners(&sockets), &[]);
     let (proxy, expected) = match (&settings.proxy, detected) {
         (Some(proxy), _) => (proxy.clone(), Expected::ByUser),
-        (None, Detected::Sidecar(mesh)) => (Proxy::of(mesh), Expected::ByNobody),
+        (None, Detected::Sidecar(sign)) => (Proxy::of(sign.mesh), Expected::ByNobody),
         (None, _) => (Proxy::of(Mesh::None), Expected::ByNobody),
     };
     let mut pod = Pod {
@@ -150,13 +152,13 @@ fn sockets(wanted: impl Fn(&Listener) -> bool) -> Sockets {
 async fn readiness(proxy: &Proxy, timeout: Duration) -> Readiness {
     let mut readiness = Readiness::default();
     if let Some(cheap) = &proxy.cheap {
-        readiness.cheap = Some((cheap.clone(), observe(cheap, Expect::EnvoyReady, timeout).await));
+        let cheap = Ready { url: cheap.clone(), expect: Expect::Says(ENVOYS_WORDS) };
+        readiness.cheap = Some((cheap.clone(), observe(&cheap, timeout).await));
     }
     for ready in &proxy.ready {
-        let seen = observe(&ready.url, ready.expect, timeout).await;
-        readiness.authorities.push((ready.url.clone(), seen));
+        readiness.endpoints.push((ready.clone(), observe(ready, timeout).await));
     }
-    let mut seen = readiness.cheap.iter().chain(&readiness.authorities).map(|(_, seen)| seen);
+    let mut seen = readiness.cheap.iter().chain(&readiness.endpoints).map(|(_, seen)| seen);
     let waits = seen.any(|seen| matches!(seen, Observation::NotReady { .. }));
     if let (Some(admin), true) = (&proxy.admin, waits) {
         let read = Admin::new(admin).read::<InitDump>(Instant::now() + timeout).await;
@@ -165,14 +167,15 @@ async fn readiness(proxy: &Proxy, timeout: Duration) -> Readiness {
     readiness
 }
 
-async fn observe(endpoint: &Endpoint, expect: Expect, timeout: Duration) -> Observation {
+async fn observe(ready: &Ready<Endpoint>, timeout: Duration) -> Observation {
     let until = Instant::now() + timeout;
-    if expect == Expect::ServerInfo {
-        let mut admin = Admin::new(endpoint);
+    if ready.expect == Expect::ServerInfo {
+        let mut admin = Admin::new(&ready.url);
         return observation::of_server_info(admin.read::<ServerInfoPage>(until).await);
     }
-    let mut client = Client::new(endpoint.address.clone());
-    observation::decode(expect, client.get(&endpoint.path, until).await)
+    let mut client = Client::new(ready.url.address.clone());
+    let answer = client.get(&ready.url.path, until).await;
+    observation::decode(ready.expect, Trust::Certain, answer)
 }
 
 /// The inbound clusters of a proxy whose clusters have names that meshim knows.
@@ -208,8 +211,15 @@ fn addresses(manifest: &Asked<<ManifestPage as Page>::Content>) -> Addresses {
     }
 }
 
-fn detected(ports: impl Iterator<Item = u16>) -> Detected {
-    mesh::detect(&ports.collect::<Vec<u16>>(), &[])
+/// The same sockets as detection takes them.
+fn listeners(sockets: &Sockets) -> Vec<Listener> {
+    let listener = |socket: &Socket| Listener {
+        address: socket.bound.address,
+        uid: socket.uid,
+        inode: 0,
+        v6only: socket.bound.v6only,
+    };
+    sockets.all.iter().map(listener).collect()
 }
 
 /// Reads `/server_info`; `None`, and a word in the log, where that fails.
@@ -256,9 +266,8 @@ pub(super) fn proxy_now(given: Option<&Proxy>) -> Option<Proxy> {
     if given.is_some() {
         return given.cloned();
     }
-    let listening = listening::listening().ok()?;
-    match detected(listening.iter().map(|listener| listener.address.port())) {
-        Detected::Sidecar(mesh) => Some(Proxy::of(mesh)),
+    match detection::detect(&listening::listening().ok()?, &[]) {
+        Detected::Sidecar(sign) => Some(Proxy::of(sign.mesh)),
         Detected::Ambient | Detected::Nothing => None,
     }
 }

@@ -45,6 +45,11 @@ async fn look(settings: &Probe) -> Option<String> {
         Target::Tcp(address) => {
             let name = address.to_string().replace("http://", "tcp://");
             match timeout_at(until, TcpStream::connect(&address.socket_addresses()[..])).await {
+                // Where the port is one of those for outgoing connections, the kernel may connect
+                // us to ourselves: nobody listens there.
+                Ok(Ok(stream)) if stream.local_addr().ok() == stream.peer_addr().ok() => {
+                    (name, Fault::Refused)
+                }
                 Ok(Ok(_)) => return None,
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
                     (name, Fault::Refused)

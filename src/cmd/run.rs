@@ -107,14 +107,15 @@ struct Prepared {
 /// Finds the command, judges what is certain, waits, judges the rest.
 fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     let began = Instant::now();
-    let named = settings.wait.proxy.as_ref();
+    let given = &settings.wait.given;
+    let named = given.mesh.map(|mesh| Proxy::at(mesh, given));
     let path = match find_command(settings) {
         Ok(path) => path,
         Err(failure) => return Prepared { beside: Beside::Unknown, path: Err(failure) },
     };
     // A mesh that the user named is certain before the first look at its proxy.
-    if let Some(Err(failure)) = named.map(|proxy| at_once(settings.check, proxy, &settings.listen))
-    {
+    let judge = |proxy: &Proxy| at_once(settings.check, proxy, &settings.listen);
+    if let Some(Err(failure)) = named.as_ref().map(judge) {
         return Prepared { beside: Beside::Unknown, path: Err(failure) };
     }
     let Waited { proxy, end } = until_ready(&settings.wait, stop);
@@ -125,7 +126,7 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
         // Without a mesh there is nothing that could break the application.
         let Some(proxy) = &proxy else { return Ok(()) };
         if named.is_none() {
-            at_once(settings.check, proxy, &settings.listen)?;
+            judge(proxy)?;
         }
         // A proxy that is not ready has no inbound clusters yet, and the time is over.
         if is_ready { look_at_listen(settings, proxy, began, stop) } else { Ok(()) }

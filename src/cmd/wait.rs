@@ -1,12 +1,11 @@
-//! `meshim wait`, and the waiting of the default job: detect the mesh, look until the verdict, tell
-//! on the way.
+//! `meshim wait`, and the waiting of the default job: does what `core::waiting` says next, and
+//! tells on the way.
 
 use std::time::{Duration, Instant};
 
 use tokio::select;
 
 use super::runtime::block_on;
-use crate::config::Wait;
 use crate::core::duration::{Spoken, millis};
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::init_dump::InitDump;
@@ -14,32 +13,29 @@ use crate::core::envoy::page::Page;
 use crate::core::envoy::server_info::ServerInfoPage;
 use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
-use crate::core::mesh::Expect;
-use crate::core::mesh::{self, Detected, Mesh};
+use crate::core::profiles::{Expect, Ready};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
-use crate::core::sockets::listener::Listener;
-use crate::core::waiting::diagnosis::{self, Hints, Seen};
-use crate::core::waiting::observation::{self, Observation};
-use crate::core::waiting::pacing::{Distance, Reminders, Verdict, pause};
-use crate::core::waiting::readiness::{Next, Readiness};
-use crate::core::waiting::targets::{Shape, Target, endpoint_of};
+use crate::core::waiting::change::Change;
+use crate::core::waiting::diagnosis::Hints;
+use crate::core::waiting::observation::{self, Observation, Trust};
+use crate::core::waiting::pacing::Reminders;
+use crate::core::waiting::wait::{Ending, Next, Plan, Wait};
 use crate::io::admin::Admin;
-use crate::io::http::poller::{Looked, Poller};
+use crate::io::http::poller::Looked;
+use crate::io::http::pollers::Pollers;
+use crate::io::redirect;
 use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::listening;
-
-/// How often a guess that no answer has confirmed yet is held against the listening ports again.
-const SECOND_GUESS: Duration = Duration::from_secs(1);
 
 /// `meshim wait`: 0 when the proxy is ready or there is none to wait for, 1 when it is not in time.
 ///
 /// # Errors
 /// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
-pub fn wait(settings: &Wait, mut stop: StopSignals) -> Result<Exit, Failure> {
-    match until_ready(settings, &mut stop).end? {
+pub fn wait(plan: &Plan, mut stop: StopSignals) -> Result<Exit, Failure> {
+    match until_ready(plan, &mut stop).end? {
         End::Ready | End::WithoutProxy => Ok(Exit::Yes),
-        End::TimedOut(sentence) => Err(Failure::timed_out(Exit::No, sentence)),
+        End::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
     }
 }
 
@@ -64,49 +60,38 @@ pub(super) enum End {
     TimedOut(String),
 }
 
-/// Waits until the proxy is ready.
-pub(super) fn until_ready(settings: &Wait, stop: &mut StopSignals) -> Waited {
-    let began = Instant::now();
-    let mut waiter =
-        Waiter { settings, began, reminders: Reminders::default(), strangers: Vec::new(), stop };
-    loop {
-        let (proxy, guessed) = match &settings.proxy {
-            Some(proxy) => (proxy.clone(), false),
-            None => match waiter.detect() {
-                Ok(Found::Mesh(mesh)) => (Proxy::of(mesh), true),
-                Ok(Found::Over(end)) => return Waited { proxy: None, end: Ok(end) },
-                Err(failure) => return Waited { proxy: None, end: Err(failure) },
-            },
-        };
-        if proxy.ready.is_empty() {
-            tracing::debug!(mesh = %proxy.mesh, "there is no proxy to wait for");
-            return Waited { proxy: None, end: Ok(End::WithoutProxy) };
-        }
-        match waiter.watch(&proxy, guessed) {
-            // It was no proxy after all.
-            Ok(None) => {}
-            Ok(Some(End::WithoutProxy)) => {
-                return Waited { proxy: None, end: Ok(End::WithoutProxy) };
-            }
-            Ok(Some(end)) => return Waited { proxy: Some(proxy), end: Ok(end) },
-            Err(failure) => return Waited { proxy: Some(proxy), end: Err(failure) },
-        }
+/// Waits until everything that `plan` names is ready.
+pub(super) fn until_ready(plan: &Plan, stop: &mut StopSignals) -> Waited {
+    let (wait, first) = Wait::new(plan);
+    let mut waiter = Waiter {
+        plan,
+        wait,
+        began: Instant::now(),
+        reminders: Reminders::default(),
+        pollers: Pollers::default(),
+        told_of_search: false,
+        stop,
+    };
+    if let (Some(_), Some(mesh)) = (plan.injected, plan.given.mesh) {
+        tracing::info!(
+            event = "injected_unheard",
+            %mesh,
+            "MESHIM_INJECTED is not heard, since the mesh is named"
+        );
     }
+    waiter.tell(first);
+    let end = waiter.until_over();
+    Waited { proxy: waiter.wait.proxy().cloned(), end }
 }
 
-/// What detection came to.
-enum Found {
-    Mesh(Mesh),
-    Over(End),
-}
-
-/// One wait: its clock, its reminders, and what it must not take for a proxy again.
+/// One wait: the pure one, its clock, its connections and its log.
 struct Waiter<'a> {
-    settings: &'a Wait,
+    plan: &'a Plan,
+    wait: Wait,
     began: Instant,
     reminders: Reminders,
-    /// Guesses that an answer has refuted.
-    strangers: Vec<(Mesh, Observation)>,
+    pollers: Pollers,
+    told_of_search: bool,
     stop: &'a mut StopSignals,
 }
 
@@ -115,281 +100,203 @@ impl Waiter<'_> {
         self.began.elapsed()
     }
 
-    /// Looks at the pod's listening sockets until they show a mesh.
-    fn detect(&mut self) -> Result<Found, Failure> {
-        let limits = self.settings.limits;
-        let mut told = false;
+    fn until_over(&mut self) -> Result<End, Failure> {
         loop {
-            let before = self.now();
-            let shown = self.shown().map_err(|error| {
-                let sentence = format!(
-                    "--mesh auto needs the listening sockets, and neither sock_diag nor \
-                             /proc/net/tcp tells them: {error}; name the mesh with --mesh"
-                );
-                Failure::new(Exit::Failed, sentence)
-            })?;
-            match shown {
-                Detected::Sidecar(mesh) => return Ok(Found::Mesh(mesh)),
-                Detected::Ambient => {
-                    tracing::info!(
-                        event = "no_proxy",
-                        mesh = "ambient",
-                        "this pod is in an ambient mesh: there is no sidecar to wait for"
-                    );
-                    return Ok(Found::Over(End::WithoutProxy));
+            let change = match self.wait.next(self.now()) {
+                Next::List => self.list(),
+                Next::Look { at, trust, until } => self.look(&at, trust, until)?,
+                Next::Probe => {
+                    let found = redirect::is_redirected(self.stop);
+                    let is_redirected = found.map_err(|signal| self.stopped(signal))?;
+                    self.wait.probed(is_redirected)
                 }
-                Detected::Nothing => {}
-            }
-            if !std::mem::replace(&mut told, true) {
-                tracing::info!(
-                    event = "waiting",
-                    timeout_ms = self.timeout_ms(),
-                    "waiting for a proxy to show up in this pod{}",
-                    self.for_ever()
-                );
-            }
+                Next::GiveUp => Some(self.wait.give_up()),
+                Next::Rest(until) => self.rest(until)?,
+                Next::Over(ending) => return self.over(ending),
+            };
+            self.tell(change);
             let now = self.now();
-            match limits.verdict(now, false) {
-                Some(Verdict::Absent) => return Ok(Found::Over(absent(now))),
-                Some(_) => {
-                    let sentence =
-                        format!("no proxy within {}: {}", Spoken(now), self.nothing_found());
-                    return Ok(Found::Over(End::TimedOut(sentence)));
-                }
-                None => {}
-            }
             if self.reminders.is_over(now) {
+                let (missing, why) = (self.wait.missing(), self.wait.explain(&Hints::default()));
+                let mesh = self.wait.proxy().map(|proxy| proxy.mesh.to_string());
                 tracing::warn!(
                     event = "not_ready",
+                    mesh,
                     waited_ms = millis(now),
-                    "no proxy after {}: {}",
-                    Spoken(now),
-                    self.nothing_found()
+                    "{missing} not ready after {}: {why}",
+                    Spoken(now)
                 );
             }
-            self.rest(
-                limits.cut(now + pause(now, now.saturating_sub(before), Distance::Far), now),
-                None,
-            )?;
         }
     }
 
-    /// What the listening ports show, but for guesses that were refuted.
-    fn shown(&self) -> std::io::Result<Detected> {
-        let refuted: Vec<Mesh> = self.strangers.iter().map(|(mesh, _)| *mesh).collect();
-        Ok(mesh::detect(&ports_of(&listening::listening()?), &refuted))
-    }
-
-    fn timeout_ms(&self) -> Option<u64> {
-        self.settings.limits.timeout.map(millis)
-    }
-
-    /// What the log says in words, since there is no number for it.
-    const fn for_ever(&self) -> &'static str {
-        if self.settings.limits.timeout.is_none() { ", for ever" } else { "" }
-    }
-
-    fn nothing_found(&self) -> String {
-        diagnosis::nothing_found(&self.strangers)
-    }
-
-    /// Looks at one proxy until the verdict; `None` when it was no proxy after all.
-    fn watch(&mut self, proxy: &Proxy, guessed: bool) -> Result<Option<End>, Failure> {
-        let mut readiness = Readiness::new(self.settings.limits, Shape::of(proxy, guessed));
-        let mut clients = Clients::new(proxy);
-        let mut second_guess = self.now() + SECOND_GUESS;
-        let ready = endpoint_of(proxy, Target::Authority(0)).0.to_string();
-        tracing::info!(
-            event = "waiting",
-            mesh = %proxy.mesh,
-            %ready,
-            timeout_ms = self.timeout_ms(),
-            "waiting for the proxy{}",
-            self.for_ever()
-        );
-        loop {
-            match readiness.next(self.now()) {
-                Next::Rest(_) if guessed && self.now() >= second_guess => {
-                    // A stranger on one mesh's port may have kept us from another mesh's proxy that
-                    // came later.
-                    if self.shown().is_ok_and(|shown| shown != Detected::Sidecar(proxy.mesh)) {
-                        return Ok(None);
-                    }
-                    second_guess = self.now() + SECOND_GUESS;
-                }
-                Next::Rest(until) => self.rest(until, Some((proxy, &readiness)))?,
-                Next::Look { target, until } => {
-                    let before = self.now();
-                    let seen = clients.look(proxy, target, self.began + until, self.stop);
-                    let seen =
-                        seen.map_err(|signal| self.stopped(signal, Some((proxy, &readiness))))?;
-                    let now = self.now();
-                    let (cheap, authority, _) = readiness.last_seen();
-                    let last = if target == Target::Cheap { cheap } else { authority };
-                    if last != Some(&seen) {
-                        tracing::debug!(url = %endpoint_of(proxy, target).0, %seen, "looked");
-                    }
-                    readiness.observe(target, now, now.saturating_sub(before), seen);
-                    if self.reminders.is_over(now) {
-                        tracing::warn!(
-                            event = "not_ready",
-                            mesh = %proxy.mesh,
-                            waited_ms = millis(now),
-                            "not ready after {}: {}",
-                            Spoken(now),
-                            explain(proxy, &readiness, &Hints::default())
-                        );
-                    }
-                }
-                Next::Over(verdict) => return self.over(verdict, proxy, &readiness),
-            }
-        }
-    }
-
-    fn over(
-        &mut self,
-        verdict: Verdict,
-        proxy: &Proxy,
-        readiness: &Readiness,
-    ) -> Result<Option<End>, Failure> {
+    fn list(&mut self) -> Option<Change> {
+        let before = self.now();
+        let listening = listening::listening();
         let now = self.now();
-        Ok(match verdict {
-            Verdict::Ready => {
-                tracing::info!(
-                    event = "ready",
-                    mesh = %proxy.mesh,
-                    waited_ms = millis(now),
-                    looks = readiness.looks(),
-                    "the proxy is ready"
-                );
-                Some(End::Ready)
-            }
-            Verdict::Absent => Some(absent(now)),
-            Verdict::TimedOut => {
-                // Whoever has not answered a look will not answer this, and only draw out the wait.
-                let (cheap, authority, _) = readiness.last_seen();
-                let speaks = cheap.or(authority).is_some_and(Observation::speaks);
-                let unready =
-                    if speaks { unready_targets(proxy, self.stop) } else { Ok(Vec::new()) };
-                let unready =
-                    unready.map_err(|signal| self.stopped(signal, Some((proxy, readiness))))?;
-                let hints = Hints { unready, other_mesh: other_than(proxy.mesh) };
-                let why = explain(proxy, readiness, &hints);
-                let sentence =
-                    format!("the {} proxy was not ready within {}: {why}", proxy.mesh, Spoken(now));
-                Some(End::TimedOut(sentence))
-            }
-            Verdict::Unconfirmed => {
-                let Some(seen) = readiness.last_seen().1.cloned() else { return Ok(None) };
-                let url = endpoint_of(proxy, Target::Authority(0)).0;
-                tracing::warn!(
-                    event = "not_the_proxy",
-                    mesh = %proxy.mesh,
-                    "{url} answers {seen}: that is not the {} proxy, looking for another",
-                    proxy.mesh
-                );
-                self.strangers.push((proxy.mesh, seen));
-                None
-            }
-        })
+        let listening = listening.as_deref().map_err(ToString::to_string);
+        self.wait.listed(now, now.saturating_sub(before), listening)
     }
 
-    fn rest(
+    fn look(
         &mut self,
+        at: &Ready<Endpoint>,
+        trust: Trust,
         until: Duration,
-        watched: Option<(&Proxy, &Readiness)>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Change>, Failure> {
+        let (before, until) = (self.now(), self.began + until);
+        let (seen, proves) = match self.seen(at, trust, until) {
+            Ok(seen) => seen,
+            Err(signal) => return Err(self.stopped(signal)),
+        };
+        let now = self.now();
+        if self.wait.last_seen(at) != Some(&seen) {
+            tracing::debug!(url = %at, %seen, "looked");
+        }
+        Ok(self.wait.observe(at, now, now.saturating_sub(before), seen, proves))
+    }
+
+    /// What a look sees, and whether only this proxy would answer so.
+    fn seen(
+        &mut self,
+        at: &Ready<Endpoint>,
+        trust: Trust,
+        until: Instant,
+    ) -> Result<(Observation, bool), Signal> {
+        if at.expect == Expect::ServerInfo {
+            let read = read::<ServerInfoPage>(&at.url, until, self.stop)?;
+            return Ok((observation::of_server_info(read), false));
+        }
+        match self.pollers.look(at, until, self.stop) {
+            Looked::Answer(answer) => {
+                let proves = observation::proves(at.expect, &answer);
+                Ok((observation::decode(at.expect, trust, Ok(answer)), proves))
+            }
+            Looked::Fault(fault) => Ok((observation::decode(at.expect, trust, Err(fault)), false)),
+            Looked::Stopped(signal) => Err(signal),
+        }
+    }
+
+    fn rest(&mut self, until: Duration) -> Result<Option<Change>, Failure> {
         match self.stop.wait(None, self.began + until) {
-            Ok(Woken::Stopped(signal)) => Err(self.stopped(signal, watched)),
-            Ok(Woken::Ready | Woken::TimeUp) => Ok(()),
+            Ok(Woken::Stopped(signal)) => Err(self.stopped(signal)),
+            Ok(Woken::Ready | Woken::TimeUp) => Ok(None),
             Err(error) => {
                 Err(Failure::new(Exit::Failed, format!("the kernel does not let us wait: {error}")))
             }
         }
     }
 
-    fn stopped(&self, signal: Signal, watched: Option<(&Proxy, &Readiness)>) -> Failure {
-        let why = watched.map_or_else(
-            || self.nothing_found(),
-            |(proxy, readiness)| explain(proxy, readiness, &Hints::default()),
-        );
-        let after = Spoken(self.now());
+    fn over(&mut self, ending: Ending) -> Result<End, Failure> {
+        match ending {
+            Ending::Ready => Ok(End::Ready),
+            Ending::WithoutProxy => Ok(End::WithoutProxy),
+            Ending::Blind(why) => Err(Failure::new(
+                Exit::Failed,
+                format!(
+                    "--mesh auto needs the listening sockets, and neither sock_diag nor \
+                     /proc/net/tcp tells them: {why}; name the mesh with --mesh"
+                ),
+            )),
+            Ending::TimedOut => {
+                let now = self.now();
+                if self.plan.given.mesh.is_some() {
+                    // Who listens, for the sentence alone: the agent, or another mesh's proxy.
+                    self.list();
+                }
+                let hints = self.hints().map_err(|signal| self.stopped(signal))?;
+                let (missing, why) = (self.wait.missing(), self.wait.explain(&hints));
+                let took = Spoken(now);
+                Ok(End::TimedOut(format!("{missing} was not ready within {took}: {why}")))
+            }
+        }
+    }
+
+    /// What can be found out at the end, where there is an Envoy to ask. Whoever has not answered a
+    /// look will not answer this, and only draw out the wait.
+    fn hints(&mut self) -> Result<Hints, Signal> {
+        let admin = self.wait.proxy().filter(|_| self.wait.speaks());
+        let Some(admin) = admin.and_then(|proxy| proxy.admin.clone()) else {
+            return Ok(Hints::default());
+        };
+        let read = read::<InitDump>(&admin, Instant::now() + InitDump::WITHIN, self.stop)?;
+        Ok(Hints { unready: read.unwrap_or_default(), rejected: Vec::new() })
+    }
+
+    fn stopped(&self, signal: Signal) -> Failure {
+        let (after, missing) = (Spoken(self.now()), self.wait.missing());
+        let why = self.wait.explain(&Hints::default());
         Failure::new(
             Exit::Signal(signal),
-            format!("ended by {signal} after waiting {after} for the proxy: {why}"),
+            format!("ended by {signal} after waiting {after} for {missing}: {why}"),
         )
     }
-}
 
-/// What was last seen of a proxy, and what may be behind it.
-fn explain(proxy: &Proxy, readiness: &Readiness, hints: &Hints) -> String {
-    let (cheap, authority, current) = readiness.last_seen();
-    let seen = cheap.map(|seen| (Target::Cheap, seen)).into_iter();
-    let seen = seen.chain(authority.map(|seen| (Target::Authority(current), seen)));
-    let seen: Vec<Seen<'_>> =
-        seen.map(|(target, seen)| (endpoint_of(proxy, target).0, seen)).collect();
-    let (last, advice) = (diagnosis::last_seen(&seen), diagnosis::advice(proxy.mesh, &seen, hints));
-    format!("{last} ({} looks); {advice}", readiness.looks())
-}
-
-fn ports_of(listening: &[Listener]) -> Vec<u16> {
-    listening.iter().map(|listener| listener.address.port()).collect()
-}
-
-/// Another mesh than the one waited for, if the pod's listening ports show one.
-fn other_than(mesh: Mesh) -> Option<Mesh> {
-    match mesh::detect(&ports_of(&listening::listening().ok()?), &[mesh]) {
-        Detected::Sidecar(other) => Some(other),
-        Detected::Ambient | Detected::Nothing => None,
-    }
-}
-
-fn absent(now: Duration) -> End {
-    tracing::info!(
-        event = "no_proxy",
-        waited_ms = millis(now),
-        "no proxy has shown up within {}: going on without one",
-        Spoken(now)
-    );
-    End::WithoutProxy
-}
-
-/// One connection to each endpoint.
-struct Clients {
-    cheap: Option<Poller>,
-    ready: Vec<Poller>,
-}
-
-impl Clients {
-    fn new(proxy: &Proxy) -> Self {
-        Self {
-            cheap: proxy.cheap.as_ref().map(Poller::new),
-            ready: proxy.ready.iter().map(|ready| Poller::new(&ready.url)).collect(),
-        }
-    }
-
-    fn look(
-        &mut self,
-        proxy: &Proxy,
-        target: Target,
-        until: Instant,
-        stop: &mut StopSignals,
-    ) -> Result<Observation, Signal> {
-        let (endpoint, expect) = endpoint_of(proxy, target);
-        let poller = match (target, &mut self.cheap) {
-            _ if expect == Expect::ServerInfo => {
-                let read = read::<ServerInfoPage>(endpoint, until, stop)?;
-                return Ok(observation::of_server_info(read));
+    /// The way of a wait, as the log shows it.
+    fn tell(&mut self, change: Option<Change>) {
+        let Some(change) = change else { return };
+        let now = self.now();
+        let (waited_ms, timeout_ms) = (millis(now), self.plan.limits.timeout.map(millis));
+        let for_ever = if timeout_ms.is_none() { ", for ever" } else { "" };
+        match change {
+            Change::Searching if std::mem::replace(&mut self.told_of_search, true) => {}
+            Change::Searching => tracing::info!(
+                event = "waiting",
+                timeout_ms,
+                "waiting for a proxy to show up in this pod{for_ever}"
+            ),
+            Change::WaitingFor(mesh, ready) => tracing::info!(
+                event = "waiting",
+                %mesh,
+                %ready,
+                timeout_ms,
+                "waiting for the proxy{for_ever}"
+            ),
+            Change::Refuted(mesh, url, seen) => tracing::warn!(
+                event = "not_the_proxy",
+                %mesh,
+                "{url} answers {seen}: that is not the {mesh} proxy, looking for another"
+            ),
+            Change::ProxyReady(mesh, looks) => {
+                tracing::info!(event = "ready", %mesh, waited_ms, looks, "the proxy is ready");
             }
-            (Target::Cheap, Some(cheap)) => cheap,
-            (Target::Cheap, None) => &mut self.ready[0],
-            (Target::Authority(index), _) => &mut self.ready[index],
-        };
-        match poller.look(until, stop) {
-            Looked::Answer(answer) => Ok(observation::decode(expect, Ok(answer))),
-            Looked::Fault(fault) => Ok(observation::decode(expect, Err(fault))),
-            Looked::Stopped(signal) => Err(signal),
+            Change::OtherReady(url) => {
+                tracing::info!(event = "other_ready", %url, waited_ms, "ready, as --wait-for asks");
+            }
+            Change::AskingAgain(mesh) => tracing::debug!(%mesh, "asking again"),
+            Change::Agent(name, true) => tracing::debug!("{name} runs"),
+            Change::Agent(name, false) => tracing::debug!("{name} is gone"),
+            Change::Absent | Change::Ambient | Change::NotInjected | Change::Redirected => {
+                tell_of_nobody(&change, now);
+            }
         }
+    }
+}
+
+/// What else says whether there is a proxy at all.
+fn tell_of_nobody(change: &Change, now: Duration) {
+    match change {
+        Change::Absent => tracing::info!(
+            event = "no_proxy",
+            waited_ms = millis(now),
+            "no proxy has shown up within {}: going on without one",
+            Spoken(now)
+        ),
+        Change::Ambient => tracing::info!(
+            event = "no_proxy",
+            mesh = "ambient",
+            "this pod is in an ambient mesh: there is no sidecar to wait for"
+        ),
+        Change::NotInjected => tracing::info!(
+            event = "no_proxy",
+            "MESHIM_INJECTED is empty, so this pod has no sidecar to wait for"
+        ),
+        _ => tracing::info!(
+            event = "redirected",
+            waited_ms = millis(now),
+            "nobody listens yet, but this pod's traffic is redirected to a proxy: waiting on, in \
+             spite of --absent-after"
+        ),
     }
 }
 
@@ -408,11 +315,4 @@ fn read<P: Page>(
         })
     });
     read.unwrap_or_else(|failure| Ok(Err(Unread::Unreachable(failure.sentence))))
-}
-
-/// What Envoy's init manager waits for, where there is an Envoy to ask.
-fn unready_targets(proxy: &Proxy, stop: &mut StopSignals) -> Result<Vec<String>, Signal> {
-    let Some(admin) = &proxy.admin else { return Ok(Vec::new()) };
-    let read = read::<InitDump>(admin, Instant::now() + InitDump::WITHIN, stop)?;
-    Ok(read.unwrap_or_default())
 }

@@ -40,10 +40,10 @@ pub use self::report::{Form, Level, Report};
 pub use self::run::{Enforcement, OnTimeout, Run};
 pub use self::supervise::Supervise;
 pub use self::unstarted::Unstarted;
-pub use self::wait::Wait;
 use crate::cli::{Cli, Sub};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
+use crate::core::waiting::wait::Plan;
 
 /// What this run is to do.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub enum Job {
     /// Wait, check, then become the command.
     Run(Box<Run>),
     /// Wait for the proxy, nothing else.
-    Wait(Wait),
+    Wait(Plan),
     /// Drain, then return.
     Drain(Drain),
     /// Ask the proxy to end.

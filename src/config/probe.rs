@@ -38,7 +38,8 @@ impl Reader<'_> {
     }
 }
 
-fn parse_target(text: &str, remote: Remote) -> Result<Target, String> {
+/// What may be looked at once, or waited for.
+pub(super) fn parse_target(text: &str, remote: Remote) -> Result<Target, String> {
     let Some(authority) = text.strip_prefix("tcp://") else {
         return match parse_url(text, remote) {
             Ok(endpoint) => Ok(Target::Http(endpoint)),

@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 
 use super::reader::{Reader, Wrong};
 use super::supervise::Supervise;
-use super::wait::Wait;
 use crate::cli::RunArgs;
 use crate::core::signal::{Signal, UnknownSignal};
 use crate::core::stopping::stop_set::StopSet;
+use crate::core::waiting::wait::Plan;
 
 /// Settings of the default job.
 #[derive(Debug)]
 pub struct Run {
     /// For which proxy, how long.
-    pub wait: Wait,
+    pub wait: Plan,
     /// What a timeout does.
     pub on_timeout: OnTimeout,
     /// What an error finding does.
@@ -103,11 +103,12 @@ mod tests {
 
     use super::super::tests::{refused, run, run_with};
     use super::*;
+    use crate::core::proxy::Given;
 
     #[test]
     fn the_defaults_are_those_of_the_contract() {
         let run = run(&[]);
-        assert_eq!(run.wait.proxy, None);
+        assert_eq!(run.wait.given, Given::default());
         assert_eq!(run.wait.limits.timeout, Some(Duration::from_mins(2)));
         assert_eq!(run.wait.limits.absent_after, None);
         assert_eq!(run.wait.limits.request_timeout, Duration::from_secs(1));
@@ -165,6 +166,6 @@ mod tests {
         assert!(refused(&[url, "--", "a"], &[]).contains("leads out of this pod"));
         let error = refused(&[url, "--allow-remote=no", "--", "a"], &[]);
         assert_eq!(error, "--allow-remote: `no` is not one of true, false, 1, 0");
-        assert!(run(&[url, "--allow-remote"]).wait.proxy.is_some());
+        assert!(run(&[url, "--allow-remote"]).wait.given.ready.is_some());
     }
 }

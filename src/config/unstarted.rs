@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::wait::Wait;
 use super::{Input, Supervise};
 use crate::cli::RunArgs;
 use crate::core::duration;
 use crate::core::endpoint::Endpoint;
-use crate::core::proxy::Proxy;
 use crate::core::stopping::quit_when::QuitWhen;
 use crate::core::waiting::pacing::Limits;
+use crate::core::waiting::wait::Plan;
 
 /// How long a proxy that is only to be asked to end is waited for at most, also where `--timeout`
 /// allows more: nothing else is going to happen in this container.
@@ -20,7 +19,7 @@ const LONGEST: Duration = Duration::from_mins(2);
 #[derive(Clone, Debug)]
 pub struct Unstarted {
     /// Which proxy, and how long it may take to show up.
-    pub wait: Wait,
+    pub wait: Plan,
     /// Whom to ask; empty is the mesh's own.
     pub quit_urls: Vec<Endpoint>,
     /// How long all of it may take after a stop signal; `None` is the usual time.
@@ -30,11 +29,11 @@ pub struct Unstarted {
 impl Unstarted {
     /// By settings that are right.
     #[must_use]
-    pub fn of(wait: &Wait, supervise: &Supervise) -> Self {
+    pub fn of(wait: &Plan, supervise: &Supervise) -> Self {
         let timeout = wait.limits.timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST));
         let limits = Limits { timeout: Some(timeout), ..wait.limits };
         Self {
-            wait: Wait { limits, ..wait.clone() },
+            wait: Plan { limits, others: Vec::new(), ..wait.clone() },
             quit_urls: supervise.quit_urls.clone(),
             grace: supervise.grace,
         }
@@ -51,6 +50,7 @@ pub(super) fn of_wrong(input: &Input, args: &RunArgs) -> Option<Unstarted> {
     }
     let remote = reader.remote(args.wait.proxy.allow_remote.as_ref());
     let given = reader.proxy(&args.wait.proxy, remote).unwrap_or_default();
+    let injected = reader.injected().ok().flatten();
     let optional = |reader: &mut Reader<'_>, id, typed| {
         reader.optional(id, typed, duration::parse).ok().flatten()
     };
@@ -62,7 +62,7 @@ pub(super) fn of_wrong(input: &Input, args: &RunArgs) -> Option<Unstarted> {
         request_timeout: reader.request_timeout(&args.wait.proxy).unwrap_or(Duration::from_secs(1)),
     };
     Some(Unstarted {
-        wait: Wait { proxy: Proxy::given(&given), limits },
+        wait: Plan { given, injected, others: Vec::new(), limits },
         quit_urls: reader.quit_urls(&args.supervise.urls, remote).unwrap_or_default(),
         grace: optional(&mut reader, "grace", args.supervise.grace.as_ref()),
     })
@@ -86,11 +86,11 @@ mod tests {
     fn whatever_can_be_used_is_used() {
         let args = ["--quit=always", "--mesh=istio", "--timeout=10s", "--listen=x", "--", "app"];
         let unstarted = left(&args, &[]).unwrap();
-        assert_eq!(unstarted.wait.proxy.unwrap().mesh, Mesh::Istio);
+        assert_eq!(unstarted.wait.given.mesh, Some(Mesh::Istio));
         assert_eq!(unstarted.wait.limits.timeout, Some(Duration::from_secs(10)));
         let args = ["--quit=always", "--mesh=isto", "--timeout=1h", "--grace=7s", "--", "app"];
         let unstarted = left(&args, &[]).unwrap();
-        assert_eq!(unstarted.wait.proxy, None);
+        assert_eq!(unstarted.wait.given.mesh, None);
         assert_eq!(unstarted.wait.limits.timeout, Some(LONGEST));
         assert_eq!(unstarted.grace, Some(Duration::from_secs(7)));
         let variables = [("MESHIM_QUIT", "always"), ("MESHIM_TIMEOUT", "soon")];
@@ -99,7 +99,7 @@ mod tests {
         // A command line that clap refuses.
         assert!(left(&["--quit=always", "--tymeout=1s", "--", "app"], &[]).is_some());
         let args = ["--tymeout", "1s", "--mesh=istio", "--quit", "always", "--", "--tymeout"];
-        assert_eq!(left(&args, &[]).unwrap().wait.proxy.unwrap().mesh, Mesh::Istio);
+        assert_eq!(left(&args, &[]).unwrap().wait.given.mesh, Some(Mesh::Istio));
         assert!(left(&["--tymeout=1s", "--", "app"], &variables).is_some());
     }
 

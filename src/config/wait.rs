@@ -3,28 +3,23 @@
 
 use std::time::Duration;
 
+use super::probe::{Target, parse_target};
 use super::proxy::Remote;
 use super::reader::{Reader, Wrong};
 use crate::cli::WaitArgs;
 use crate::core::duration::{self, Spoken};
-use crate::core::proxy::{Given, Proxy};
+use crate::core::endpoint::Endpoint;
+use crate::core::profiles::{Expect, Ready};
+use crate::core::proxy::Given;
 use crate::core::waiting::pacing::Limits;
+use crate::core::waiting::wait::Plan;
 
 /// How long to wait in all: most proxies are ready within ten seconds, and a kubelet that pulls
 /// images or a control plane that restarts takes a minute.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Settings of waiting.
-#[derive(Clone, Debug)]
-pub struct Wait {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
-    /// How long.
-    pub limits: Limits,
-}
-
 impl Reader<'_> {
-    pub(super) fn wait(&mut self, args: &WaitArgs) -> Result<Wait, Wrong> {
+    pub(super) fn wait(&mut self, args: &WaitArgs) -> Result<Plan, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
         self.wait_for(args, given.as_ref(), remote)
@@ -36,11 +31,13 @@ impl Reader<'_> {
         args: &WaitArgs,
         given: Result<&Given, &Wrong>,
         remote: Remote,
-    ) -> Result<Wait, Wrong> {
+    ) -> Result<Plan, Wrong> {
         let timeout = self.read("timeout", args.timeout.as_ref(), TIMEOUT, duration::parse);
         let absent_after =
             self.optional("absent_after", args.absent_after.as_ref(), duration::parse);
         let request_timeout = self.request_timeout(&args.proxy);
+        let injected = self.injected();
+        let others = self.list("wait_for", &args.wait_for, |text| parse_other(text, remote));
         if let (Ok(Some(absent)), Ok(timeout)) = (absent_after, timeout)
             && absent >= timeout
             && !timeout.is_zero()
@@ -56,6 +53,37 @@ impl Reader<'_> {
             request_timeout: request_timeout?,
         };
         remote?;
-        Ok(Wait { proxy: Proxy::given(given.map_err(|wrong| *wrong)?), limits })
+        let given = given.map_err(|wrong| *wrong)?.clone();
+        Ok(Plan { injected: injected?, given, others: others?, limits })
     }
+
+    /// `MESHIM_INJECTED`: the value of an annotation that the injector of a mesh writes, by the
+    /// downward API. Empty means that there is none; no hand writes this variable.
+    pub(super) fn injected(&mut self) -> Result<Option<bool>, Wrong> {
+        let value = self.own_variable("INJECTED");
+        match value.as_deref().map(str::trim_ascii) {
+            None => Ok(None),
+            Some("") => Ok(Some(false)),
+            Some(word @ ("false" | "0")) => Err(self.problem_of_variable(
+                "INJECTED",
+                format!(
+                    "`{word}` is no annotation's value: the downward API fills this variable in \
+                     (metadata.annotations['sidecar.istio.io/status']); by hand write \
+                     MESHIM_MESH=none"
+                ),
+            )),
+            Some(_) => Ok(Some(true)),
+        }
+    }
+}
+
+/// `http://` is ready with a status of 200 to 399, `tcp://` where a connection is taken: as the
+/// kubelet's own probes, and `meshim probe`.
+fn parse_other(text: &str, remote: Remote) -> Result<Ready<Endpoint>, String> {
+    Ok(match parse_target(text, remote)? {
+        Target::Http(url) => Ready { url, expect: Expect::Healthy },
+        Target::Tcp(address) => {
+            Ready { url: Endpoint { address, path: "/".to_owned() }, expect: Expect::Accepts }
+        }
+    })
 }

@@ -8,10 +8,18 @@
 pub struct Answer {
     /// The HTTP status, 100-999.
     pub status: u16,
-    /// The `server` header; Envoy's admin API says `envoy`.
+    /// What the server calls itself in `server`, else in `x-powered-by`: `envoy`, `kuma-dp`.
     pub server: Option<String>,
     /// The body, de-chunked.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// What the server calls itself.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
 }
 
 /// Why no complete answer came back.

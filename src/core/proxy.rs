@@ -4,11 +4,14 @@
 //! Owns the rules of how the two combine; must never ask anybody.
 
 use crate::core::endpoint::{Address, Endpoint};
-use crate::core::mesh::Expect;
-use crate::core::mesh::{Mesh, Ready};
+use crate::core::mesh::Mesh;
+use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
 
-/// Istio's readiness port (`status/server.go`): only the authority of a sidecar listens there.
+/// Istio's readiness port (`status/server.go`): only a sidecar's Envoy listens there.
 const ISTIO_READY_PORT: u16 = 15021;
+
+/// Envoy's own word.
+const LIVE: Expect = Expect::Says(ENVOYS_WORDS);
 
 /// One proxy as this run sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +20,14 @@ pub struct Proxy {
     pub mesh: Mesh,
     /// Envoy's admin API, where there is one to ask.
     pub admin: Option<Endpoint>,
-    /// The admin API's `/ready`, where that is not the authority itself.
+    /// The admin API's `/ready`, where that is not a readiness endpoint itself.
     pub cheap: Option<Endpoint>,
-    /// The authorities, in the order to try.
+    /// The readiness endpoints, in the order to try.
     pub ready: Vec<Ready<Endpoint>>,
 }
 
 /// What the user said about the proxy.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     /// `--mesh`, unless it is `auto`.
     pub mesh: Option<Mesh>,
@@ -34,42 +37,61 @@ pub struct Given {
     pub ready: Option<Endpoint>,
 }
 
+impl Given {
+    /// Did the user say where the proxy is?
+    #[must_use]
+    pub const fn has_urls(&self) -> bool {
+        self.admin.is_some() || self.ready.is_some()
+    }
+}
+
 impl Proxy {
     /// The proxy of a mesh with nothing changed.
     #[must_use]
     pub fn of(mesh: Mesh) -> Self {
-        Self::build(mesh, mesh.admin(), mesh.ready())
+        Self::at(mesh, &Given::default())
+    }
+
+    /// The proxy of a mesh, with its endpoints where the user says that they are.
+    #[must_use]
+    pub fn at(mesh: Mesh, given: &Given) -> Self {
+        let own_ready = mesh.ready();
+        let ready = match (&given.ready, &given.admin) {
+            (Some(url), _) => vec![Ready { url: url.clone(), expect: expectation(url) }],
+            // Where Envoy's own word counts, it moves with the admin API.
+            (None, Some(admin)) if own_ready.iter().any(|ready| ready.expect == LIVE) => {
+                vec![Ready { url: admin.at("/ready"), expect: LIVE }]
+            }
+            _ => own_ready,
+        };
+        let admin = given.admin.clone().or_else(|| match &given.ready {
+            // `--ready-url http://127.0.0.1:9901/server_info` alone: the cheap look is on the same
+            // server.
+            Some(url) if expectation(url) == Expect::ServerInfo => Some(url.at("/")),
+            _ => mesh.admin(),
+        });
+        Self::build(mesh, admin, ready)
     }
 
     /// The proxy that the user described; `None` where it is left to detection.
     #[must_use]
     pub fn given(given: &Given) -> Option<Self> {
-        let mesh = match given.mesh {
-            Some(mesh) => mesh,
-            None if given.ready.as_ref().is_some_and(is_istios) => Mesh::Istio,
-            None if given.admin.is_some() || given.ready.is_some() => Mesh::Envoy,
-            None => return None,
-        };
-        let own_ready = mesh.ready();
-        let ready = match (&given.ready, &given.admin) {
-            (Some(url), _) => vec![Ready { url: url.clone(), expect: expectation(url) }],
-            // Where Envoy's own word is the authority, it moves with the admin API.
-            (None, Some(admin))
-                if own_ready.iter().any(|ready| ready.expect == Expect::EnvoyReady) =>
-            {
-                vec![Ready { url: admin.at("/ready"), expect: Expect::EnvoyReady }]
-            }
-            _ => own_ready,
-        };
-        let admin = given.admin.clone().or_else(|| match (&given.ready, given.mesh) {
-            // `--ready-url http://127.0.0.1:9901/server_info` alone: the cheap look is on the same
-            // server.
-            (Some(url), _) if expectation(url) == Expect::ServerInfo => Some(url.at("/")),
+        given.mesh.map_or_else(|| Self::of_urls(given), |mesh| Some(Self::at(mesh, given)))
+    }
+
+    /// The proxy that URLs alone describe, as long as no mesh has shown up: a plain Envoy, or
+    /// Istio's where the readiness endpoint is Istio's. `None` without a URL.
+    #[must_use]
+    pub fn of_urls(given: &Given) -> Option<Self> {
+        match &given.ready {
+            Some(ready) if is_istios(ready) => Some(Self::at(Mesh::Istio, given)),
             // A readiness URL alone says nothing about where an admin API would be.
-            (Some(_), None) if mesh == Mesh::Envoy => None,
-            _ => mesh.admin(),
-        });
-        Some(Self::build(mesh, admin, ready))
+            Some(ready) if given.admin.is_none() && expectation(ready) == Expect::Ok => {
+                let ready = Ready { url: ready.clone(), expect: Expect::Ok };
+                Some(Self::build(Mesh::Envoy, None, vec![ready]))
+            }
+            _ => given.has_urls().then(|| Self::at(Mesh::Envoy, given)),
+        }
     }
 
     fn build(mesh: Mesh, admin: Option<Endpoint>, ready: Vec<Ready<Endpoint>>) -> Self {
@@ -120,7 +142,7 @@ mod tests {
         Given { mesh, admin: admin.parse().ok(), ready: ready.parse().ok() }
     }
 
-    /// The proxy as text: mesh, cheap look, authorities.
+    /// The proxy as text: mesh, cheap look, readiness endpoints.
     fn described(given: &Given) -> (Mesh, String, Vec<String>) {
         let proxy = Proxy::given(given).unwrap();
         let cheap = proxy.cheap.map_or_else(String::new, |url| url.to_string());
@@ -133,7 +155,7 @@ mod tests {
 
     #[test]
     fn nothing_given_is_left_to_detection() {
-        assert_eq!(Proxy::given(&Given::default()), None);
+        assert_eq!(Proxy::of_urls(&Given::default()), None);
     }
 
     #[test]

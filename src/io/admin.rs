@@ -1,9 +1,9 @@
 //! The one client of Envoy's admin API.
 //!
 //! Owns every request to it but the looks of a wait (`io/http/poller`) and what the user names with
-//! `--quit-url`. What a page is asked with, how long and how long-winded it may be, and what it
-//! says stand in the page's own file in `core/envoy`. Must never judge, and never hold a whole
-//! page.
+//! `--quit-url`. What a page is asked with, how long it may take, how many bytes it may have, and
+//! what it says stand in the page's own file in `core/envoy`. Must never judge, and never hold a
+//! whole page.
 
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -50,7 +50,7 @@ impl Inbox {
     /// Gets everything ready, in a tokio runtime. `stop` goes on hearing what it hears.
     ///
     /// The child inherits our mask, so the original one is in force while it is started. Handlers
-    /// bridge that moment; exec resets them. They catch SIGCHLD, too: ignored, it would have the
+    /// note what comes then; exec resets them. They catch SIGCHLD, too: ignored, it would have the
     /// kernel throw exit statuses away (`wait(2)`).
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod log;
 pub mod parent_death;
 pub mod process;
 pub mod processes;
+pub mod redirect;
 pub mod signals;
 pub mod sockets;
 pub mod stderr;

@@ -24,7 +24,7 @@ const FITS_AT_ONCE: usize = 4096;
 
 /// A reader that is alive reads within this time, also on a busy machine; more is not waited for at
 /// our end.
-const PATIENCE_AT_THE_END: Duration = Duration::from_millis(100);
+const LAST_WRITES_WITHIN: Duration = Duration::from_millis(100);
 
 static STDERR: Mutex<Option<Writer>> = Mutex::new(None);
 
@@ -39,7 +39,7 @@ pub(super) fn write_line(line: &str, lost: impl FnOnce(u64) -> String) {
 pub fn flush() {
     let mut writer = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(writer) = writer.as_mut() {
-        writer.flush(Instant::now() + PATIENCE_AT_THE_END);
+        writer.flush(Instant::now() + LAST_WRITES_WITHIN);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `--mesh auto`: every mesh is found by what listens on its real ports, in a network namespace of
 //! the test's own.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::support::meshim::Meshim;
 use crate::support::namespace::inside;
@@ -20,13 +20,20 @@ fn starts_under(mesh: &str) {
     assert_eq!(ended.stdout, "started\n");
 }
 
+/// An answer of a real proxy.
+macro_rules! recorded {
+    ($file:literal) => {
+        Reply::recorded(include_bytes!(concat!("../fixtures/meshes/", $file, ".http")))
+    };
+}
+
 #[test]
 fn istio_is_found_and_its_agent_has_the_last_word() {
     inside(|| {
         let _others = listening(&[15001, 15006, 15020, 15090]);
         let (admin, agent) = (StandIn::on_port(15000), StandIn::on_port(15021));
         admin.says("/ready", Reply::live());
-        agent.script("/healthz/ready", [Reply::plain(503, ""), Reply::plain(200, "")]);
+        agent.script("/healthz/ready", [Reply::envoy(503, ""), Reply::envoy(200, "")]);
         starts_under("istio");
         assert_eq!((admin.count("/ready"), agent.count("/healthz/ready")), (1, 2));
     });
@@ -35,32 +42,100 @@ fn istio_is_found_and_its_agent_has_the_last_word() {
 #[test]
 fn linkerd_is_found() {
     inside(|| {
-        let _others = listening(&[4140, 4143, 4190]);
+        let _others = listening(&[4140, 4143]);
         let admin = StandIn::on_port(4191);
-        admin.script("/ready", [Reply::plain(503, "not ready\n"), Reply::plain(200, "ready\n")]);
+        admin.script("/ready", [recorded!("linkerd-not-ready"), recorded!("linkerd-ready")]);
         starts_under("linkerd");
         assert_eq!(admin.count("/ready"), 2);
     });
 }
 
+/// `defaultInboundPolicy: deny`: each path is 404 until the policy controller has answered.
 #[test]
-fn consul_is_found() {
+fn a_linkerd_proxy_that_withholds_everything_at_first_is_waited_for() {
     inside(|| {
-        let _others = listening(&[20000, 20600]);
+        let _others = listening(&[4140, 4143]);
+        let admin = StandIn::on_port(4191);
+        admin.says("/ready", recorded!("linkerd-policy-deny"));
+        let run = Meshim::starts(["true"]).with(["--absent-after=100ms"]).spawn();
+        admin.wait_for_requests("/ready", 50);
+        assert!(!run.has_ended());
+        admin.script("/ready", [recorded!("linkerd-not-ready"), recorded!("linkerd-ready")]);
+        run.wait().expect_code(0).expect_stderr(&["the proxy is ready mesh=linkerd"]);
+        let ended = |seconds: &str| {
+            admin.says("/ready", recorded!("linkerd-policy-deny"));
+            Meshim::starts(["true"]).with([seconds]).run()
+        };
+        ended("--timeout=300ms")
+            .expect_code(124)
+            .expect_stderr(&["/ready: 404 without a body", "until its inbound policy has arrived"]);
+    });
+}
+
+/// Told to end before it had an identity, it closes 4191 alone.
+#[test]
+fn a_linkerd_proxy_that_hangs_is_no_pod_without_a_mesh() {
+    inside(|| {
+        let _others = listening(&[4140, 4143]);
+        let options = ["--absent-after=100ms", "--timeout=300ms"];
+        let ended = Meshim::starts(["true"]).with(options).run().expect_code(124);
+        ended.expect_stderr(&["the linkerd proxy was not ready", "4191/ready: connection refused"]);
+    });
+}
+
+/// 20000 comes with the first configuration only.
+#[test]
+fn consul_is_found_before_its_first_configuration() {
+    inside(|| {
+        let _lifecycle = listening(&[20600]);
         let admin = StandIn::on_port(19000);
-        admin.script("/ready", [Reply::not_ready("INITIALIZING"), Reply::live()]);
-        starts_under("consul");
+        admin.says("/ready", recorded!("envoy-pre-initializing"));
+        let run = Meshim::starts(["true"]).with(["--absent-after=100ms"]).spawn();
+        run.wait_for_stderr("waiting for the proxy mesh=consul");
+        admin.wait_for_requests("/ready", 20);
+        assert!(!run.has_ended());
+        let _public = listening(&[20000]);
+        admin.script("/ready", [recorded!("envoy-initializing"), recorded!("envoy-live")]);
+        run.wait().expect_code(0).expect_stderr(&["the proxy is ready mesh=consul"]);
     });
 }
 
 #[test]
-fn kuma_is_found_by_its_readiness_reporter() {
+fn kuma_is_found_and_envoys_own_word_counts() {
     inside(|| {
-        let _others = listening(&[15001, 15006]);
         let reporter = StandIn::on_port(9902);
-        reporter.script("/ready", [Reply::plain(503, "NOT_READY"), Reply::plain(200, "READY")]);
+        let said = [
+            recorded!("kuma-tcp-not-ready"),
+            recorded!("kuma-unix-envoy-not-ready"),
+            recorded!("kuma-unix-pre-initializing"),
+            recorded!("kuma-unix-initializing"),
+            recorded!("kuma-unix-live"),
+        ];
+        reporter.script("/ready", said);
         starts_under("kuma");
-        assert_eq!(reporter.count("/ready"), 2);
+        assert_eq!(reporter.count("/ready"), 5);
+    });
+}
+
+/// Up to 2.13 the agent says READY before it has even started Envoy.
+#[test]
+fn kumas_agent_is_not_its_envoy() {
+    inside(|| {
+        let reporter = StandIn::on_port(9902);
+        reporter.says("/ready", recorded!("kuma-tcp-ready"));
+        let mut admin = StandIn::late_at((Ipv4Addr::LOCALHOST, 9901).into());
+        admin.says("/ready", recorded!("envoy-initializing"));
+        let run = Meshim::starts(["echo", "started"]).spawn();
+        reporter.wait_for_requests("/ready", 20);
+        assert!(!run.has_ended());
+        admin.open();
+        admin.wait_for_requests("/ready", 20);
+        assert!(!run.has_ended());
+        admin.says("/ready", recorded!("envoy-live"));
+        run.wait().expect_code(0).expect_stderr(&["the proxy is ready mesh=kuma"]);
+        admin.says("/ready", recorded!("envoy-initializing"));
+        let ended = Meshim::starts(["true"]).with(["--timeout=300ms"]).run().expect_code(124);
+        ended.expect_stderr(&["9902/ready: 200 READY, which the proxy's agent says"]);
     });
 }
 
@@ -69,31 +144,24 @@ fn kuma_before_2_14_is_found_by_its_admin_api() {
     inside(|| {
         let _others = listening(&[15001, 15006]);
         let admin = StandIn::on_port(9901);
-        admin.script("/ready", [Reply::not_ready("INITIALIZING"), Reply::live()]);
+        admin.script("/ready", [recorded!("envoy-initializing"), recorded!("envoy-live")]);
         starts_under("kuma");
         assert_eq!(admin.count("/ready"), 2);
     });
 }
 
 #[test]
-fn app_mesh_is_found_and_its_traffic_port_is_left_alone() {
+fn retired_meshes_are_waited_for_by_name() {
     inside(|| {
         let traffic = StandIn::on_port(15000);
-        let _egress = listening(&[15001]);
         let admin = StandIn::on_port(9901);
-        admin.script("/ready", [Reply::not_ready("INITIALIZING"), Reply::live()]);
-        starts_under("appmesh");
+        admin.says("/ready", Reply::live());
+        let run = Meshim::starts(["true"]).with(["--mesh=appmesh"]).run().expect_code(0);
+        run.expect_stderr(&["the proxy is ready mesh=appmesh"]);
         assert_eq!(traffic.connections(), 0);
-    });
-}
-
-#[test]
-fn osm_is_found() {
-    inside(|| {
-        let _others = listening(&[15001, 15003, 15010, 15901]);
-        let admin = StandIn::on_port(15000);
-        admin.script("/ready", [Reply::not_ready("INITIALIZING"), Reply::live()]);
-        starts_under("osm");
+        traffic.says("/ready", Reply::live());
+        let run = Meshim::starts(["true"]).with(["--mesh=osm"]).run().expect_code(0);
+        run.expect_stderr(&["the proxy is ready mesh=osm"]);
     });
 }
 
@@ -146,49 +214,5 @@ fn a_sidecar_that_starts_after_us_is_found_when_it_listens() {
         agent.says("/healthz/ready", Reply::plain(200, ""));
         admin.says("/ready", Reply::live());
         run.wait().expect_code(0);
-    });
-}
-
-#[test]
-fn a_stranger_that_never_says_no_does_not_hide_a_sidecar_that_comes_later() {
-    inside(|| {
-        let stranger = StandIn::on_port(9901);
-        stranger.says("/ready", Reply::plain(503, "starting"));
-        let run = Meshim::starts(["true"]).spawn();
-        run.wait_for_stderr("waiting for the proxy mesh=envoy");
-        let (agent, admin) = (StandIn::on_port(15021), StandIn::on_port(15000));
-        agent.says("/healthz/ready", Reply::plain(200, ""));
-        admin.says("/ready", Reply::live());
-        run.wait().expect_code(0).expect_stderr(&["the proxy is ready mesh=istio"]);
-    });
-}
-
-#[test]
-fn somebody_elses_server_on_9901_is_passed_over_and_the_sidecar_found_later() {
-    inside(|| {
-        let stranger = StandIn::on_port(9901);
-        stranger.says("/ready", Reply::plain(404, "").header("server", "gunicorn"));
-        let run = Meshim::starts(["true"]).spawn();
-        run.wait_for_stderr("that is not the envoy proxy, looking for another");
-        // The agent first: 9901 and 15000 without it would be taken for App Mesh for a moment.
-        let (agent, admin) = (StandIn::on_port(15021), StandIn::on_port(15000));
-        agent.says("/healthz/ready", Reply::plain(200, ""));
-        admin.says("/ready", Reply::live());
-        run.wait()
-            .expect_code(0)
-            .expect_stderr(&["404 from a server that calls itself `gunicorn`", "mesh=istio"]);
-        assert_eq!(stranger.count("/ready"), 1);
-    });
-}
-
-#[test]
-fn a_stranger_alone_is_named_when_the_time_is_over() {
-    inside(|| {
-        let stranger = StandIn::on_port(9901);
-        stranger.says("/ready", Reply::plain(200, "<html>"));
-        let ended = Meshim::starts(["true"]).with(["--timeout=300ms"]).run().expect_code(124);
-        ended.expect_stderr(&[
-            "the envoy proxy's port was tried and answered 200 from a server that is not the proxy",
-        ]);
     });
 }

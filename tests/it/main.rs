@@ -19,6 +19,7 @@ mod quit_after_stop;
 mod real_envoy;
 mod settings;
 mod signals;
+mod strangers;
 mod stuck;
 mod supervise;
 #[expect(dead_code, reason = "the mesh tests, the examples and the benches use the rest of it")]

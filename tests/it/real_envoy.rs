@@ -35,7 +35,7 @@ fn the_port_of_a_listener_is_closed_until_envoy_is_live_and_that_is_what_is_wait
     let bootstrap =
         Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", application.port()));
     let envoy = Envoy::start(&bootstrap.listener(inbound_listener(port)).following(xds.port()));
-    let ready = format!("http://127.0.0.1:{port}/healthz/ready");
+    let ready = format!("http://127.0.0.1:{port}/");
     let run = Meshim::starts(["echo", "started"]).with([
         "--mesh=istio",
         "--admin-url",

@@ -1,11 +1,19 @@
 //! Waiting for one proxy whose address is given: what ends the wait, and what the proxy sees of it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "that rule is for meshim; a test has a server in a thread"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::support::directory::Directory;
 use crate::support::meshim::Meshim;
+use crate::support::namespace::inside;
 use crate::support::reply::Reply;
 use crate::support::standin::StandIn;
 
@@ -94,14 +102,135 @@ fn a_timeout_of_zero_waits_for_ever() {
 
 #[test]
 fn absence_starts_the_application_and_a_proxy_that_has_shown_up_does_not() {
-    let mut proxy = StandIn::late();
-    proxy.says("/ready", Reply::not_ready("INITIALIZING"));
-    let url = proxy.url();
-    let options = ["--admin-url", &url, "--absent-after=100ms", "--timeout=400ms"];
-    let absent = Meshim::starts(["echo", "started"]).with(options).run().expect_code(0);
-    assert_eq!(absent.expect_stderr(&["no proxy has shown up within"]).stdout, "started\n");
-    proxy.open();
-    Meshim::starts(["true"]).with(options).run().expect_code(124);
+    // In a network of its own: whether this machine's answers at any address is not the question.
+    inside(|| {
+        let mut proxy = StandIn::late();
+        proxy.says("/ready", Reply::not_ready("INITIALIZING"));
+        let url = proxy.url();
+        let options = ["--admin-url", &url, "--absent-after=100ms", "--timeout=400ms"];
+        let absent = Meshim::starts(["echo", "started"]).with(options).run().expect_code(0);
+        assert_eq!(absent.expect_stderr(&["no proxy has shown up within"]).stdout, "started\n");
+        proxy.open();
+        Meshim::starts(["true"]).with(options).run().expect_code(124);
+    });
+}
+
+/// In the file system of a container that mounts the volume, and not for its user.
+#[test]
+fn an_admin_socket_that_may_not_be_connected_to_is_a_proxy_and_named() {
+    inside(|| {
+        let directory = Directory::new();
+        let path = directory.join("admin.sock");
+        let proxy = StandIn::late_unix(&path).opened();
+        proxy.says("/ready", Reply::live());
+        let closed = std::fs::Permissions::from_mode(0o0);
+        std::fs::set_permissions(&path, closed).expect("it is ours");
+        let ended = Meshim::starts(["true"])
+            .behind(["unshare", "-U", "--map-user=5"])
+            .with(["--admin-url", &proxy.url(), "--absent-after=100ms", "--timeout=400ms"])
+            .run()
+            .expect_code(124);
+        ended.expect_stderr(&["Permission denied", "this user may not connect to it"]);
+    });
+}
+
+#[test]
+fn a_server_that_goes_on_answering_where_it_no_longer_listens_is_left() {
+    let old = std::net::TcpListener::bind("127.0.0.1:0").expect("ports are left");
+    let address = old.local_addr().expect("it is bound");
+    let run = Meshim::starts(["true"]).with(["--admin-url", &format!("http://{address}")]).spawn();
+    let (mut kept, _) = old.accept().expect("meshim connects");
+    drop(old);
+    let answering = std::thread::spawn(move || {
+        let mut room = [0; 1024];
+        while matches!(kept.read(&mut room), Ok(1..)) {
+            let answer =
+                "HTTP/1.1 503 No\r\nserver: envoy\r\ncontent-length: 12\r\n\r\nINITIALIZING";
+            let _ = kept.write_all(answer.as_bytes());
+        }
+    });
+    let new = StandIn::late_at(address).opened();
+    new.says("/ready", Reply::live());
+    run.wait().expect_code(0);
+    answering.join().expect("it ends with its connection");
+}
+
+/// The kernel may choose the very port that is asked for a connection's own.
+#[test]
+fn a_connection_to_itself_is_nobody() {
+    inside(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40001").expect("ours");
+        for _ in 0..10 {
+            for target in ["tcp://127.0.0.1:40000", "tcp://127.0.0.1:40001"] {
+                let ended = Meshim::does("probe").with([target]).run().expect_code(1);
+                ended.expect_stderr(&["nobody listens there"]);
+            }
+        }
+        for options in [
+            ["--mesh=none", "--wait-for=tcp://127.0.0.1:40000"],
+            ["--mesh=envoy", "--admin-url=http://127.0.0.1:40001"],
+        ] {
+            let ended =
+                Meshim::does("wait").with(options).with(["--timeout=1600ms"]).run().expect_code(1);
+            ended.expect_stderr(&["connection refused"]);
+        }
+    });
+}
+
+#[test]
+fn what_wait_for_names_is_waited_for_beside_the_proxy_and_without_one() {
+    let (proxy, other) = (StandIn::new(), StandIn::new());
+    let mut database = StandIn::late();
+    proxy.says("/ready", Reply::live());
+    other.says("/up", Reply::plain(503, "not yet"));
+    let named = [
+        format!("--wait-for={}/up", other.url()),
+        format!("--wait-for={}", database.url().replace("http:", "tcp:")),
+    ];
+    let beside = ["--mesh=envoy".to_owned(), format!("--admin-url={}", proxy.url())];
+    let run = Meshim::starts(["echo", "started"]).with(beside.clone()).with(named.clone()).spawn();
+    run.wait_for_stderr("the proxy is ready");
+    other.wait_for_requests("/up", 5);
+    other.says("/up", Reply::plain(302, ""));
+    run.wait_for_stderr("ready, as --wait-for asks url=http");
+    assert!(!run.has_ended());
+    database.open();
+    assert_eq!(run.wait().expect_code(0).stdout, "started\n");
+    let run = Meshim::starts(["echo", "started"]).with(["--mesh=none"]).with(named.clone()).run();
+    assert_eq!(run.expect_code(0).stdout, "started\n");
+    database.close();
+    for options in [vec!["--mesh=none".to_owned()], beside.to_vec()] {
+        let late = Meshim::starts(["true"]).with(options).with(named.clone());
+        let ended = late.with(["--timeout=300ms"]).run().expect_code(124);
+        ended.expect_stderr(&[
+            "error: tcp://127.0.0.1:",
+            "was not ready within",
+            "which --wait-for names: connection refused: is that sidecar running?",
+        ]);
+    }
+    let started = Meshim::starts(["echo", "started"]).with(["--mesh=none"]).with(named);
+    let ended = started.with(["--timeout=200ms", "--on-timeout=start"]).run().expect_code(0);
+    assert_eq!(ended.stdout, "started\n");
+    let remote = Meshim::starts(["true"]).with(["--wait-for=http://10.0.0.1:80/"]).run();
+    remote.expect_code(125).expect_stderr(&["--wait-for: `http://10.0.0.1:80/` leads out of this"]);
+}
+
+#[test]
+fn an_agent_that_has_said_no_for_a_second_is_asked_at_most_twice_a_second() {
+    let (admin, agent) = (StandIn::new(), StandIn::new());
+    admin.says("/ready", Reply::live());
+    agent.says("/healthz/ready", Reply::envoy(503, ""));
+    let ready = format!("{}/healthz/ready", agent.url());
+    let options = ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready];
+    let run = Meshim::starts(["true"]).with(options).with(["--timeout=3s"]).spawn();
+    run.wait()
+        .expect_code(124)
+        .expect_stderr(&["Envoy is LIVE but its readiness endpoint says no"]);
+    let times: Vec<_> = agent.requests("/healthz/ready").iter().map(|request| request.at).collect();
+    let is_eager = |at: &&std::time::Instant| **at - times[0] < Duration::from_secs(1);
+    let eager = times.iter().filter(is_eager).count();
+    assert!(eager > 20, "{eager} in the first second");
+    assert!(times.len() - eager <= 6, "{} in the next two", times.len() - eager);
 }
 
 #[test]
@@ -157,7 +286,8 @@ fn the_agent_is_asked_at_most_twice_a_second_while_the_admin_api_does_not_say_li
         // A request that came late may be followed by one in time.
         assert!(pair[1] - pair[0] > Duration::from_millis(400), "{times:?}");
     }
-    assert_eq!((admin.connections(), agent.connections()), (1, 1));
+    // A new connection about once a second.
+    assert!(admin.connections() <= 4 && agent.connections() <= 4);
 }
 
 #[test]

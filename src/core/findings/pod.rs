@@ -8,6 +8,7 @@ use crate::core::endpoint::Endpoint;
 use crate::core::envoy::inbound_clusters::InboundClusters;
 use crate::core::envoy::manifest::Manifest;
 use crate::core::envoy::unread::Unread;
+use crate::core::profiles::Ready;
 use crate::core::proxy::Proxy;
 use crate::core::sockets::owner::{Owner, Owners, Socket};
 use crate::core::waiting::observation::Observation;
@@ -62,10 +63,10 @@ pub enum Expected {
 /// What the endpoints say that a wait would look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// The admin API's `/ready`, where that is not the authority.
-    pub cheap: Option<(Endpoint, Observation)>,
-    /// Those whose word counts.
-    pub authorities: Vec<(Endpoint, Observation)>,
+    /// The admin API's `/ready`, where that is not a readiness endpoint itself.
+    pub cheap: Option<(Ready<Endpoint>, Observation)>,
+    /// The readiness endpoints, whose word counts.
+    pub endpoints: Vec<(Ready<Endpoint>, Observation)>,
     /// What Envoy waits for, where it could be asked.
     pub unready: Vec<String>,
 }

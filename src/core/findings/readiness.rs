@@ -8,7 +8,7 @@ use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::judged::Judged;
 use crate::core::findings::pod::{Expected, Pod};
 use crate::core::mesh::Mesh;
-use crate::core::waiting::diagnosis::{self, Hints, Seen};
+use crate::core::waiting::diagnosis::{self, AgentSeen, Case, Hints, Seen};
 use crate::core::waiting::observation::Observation;
 
 const SOURCE: &str = "the proxy's own readiness endpoints, as a wait reads them";
@@ -21,10 +21,9 @@ pub fn judge(pod: &Pod) -> Judged {
     }
     let cheap = pod.readiness.cheap.iter();
     let seen: Vec<Seen<'_>> =
-        cheap.chain(&pod.readiness.authorities).map(|(url, seen)| (url, seen)).collect();
+        cheap.chain(&pod.readiness.endpoints).map(|(at, seen)| (at, seen)).collect();
     let is = |is: fn(&Observation) -> bool| seen.iter().all(|(_, seen)| is(seen));
-    let mut authorities = pod.readiness.authorities.iter();
-    if authorities.any(|(_, seen)| *seen == Observation::Ready) {
+    if pod.readiness.endpoints.iter().any(|(_, seen)| *seen == Observation::Ready) {
         return Judged::default();
     }
     let (last, mesh) = (diagnosis::last_seen(&seen), pod.proxy.mesh);
@@ -33,7 +32,11 @@ pub fn judge(pod: &Pod) -> Judged {
         return Judged::blind(format!("whether the {mesh} proxy is ready: {last}"));
     }
     let is_gone = is(|seen| *seen == Observation::Failed(Fault::Refused));
-    let hints = Hints { unready: pod.readiness.unready.clone(), other_mesh: None };
+    let hints = Hints { unready: pod.readiness.unready.clone(), rejected: Vec::new() };
+    let runs = mesh.profile().agent.is_some_and(|agent| {
+        pod.sockets.all.iter().any(|socket| socket.bound.address.port() == agent.port)
+    });
+    let agent = AgentSeen::Never.after(runs);
     let (code, what) = if is_gone {
         (Code::ProxyGone, "does not listen")
     } else {
@@ -44,7 +47,7 @@ pub fn judge(pod: &Pod) -> Judged {
         severity: Severity::Error,
         seen: format!("the {mesh} proxy {what}: {last}"),
         why: NO_TRAFFIC.to_owned(),
-        remedy: diagnosis::advice(mesh, &seen, &hints),
+        remedy: diagnosis::advice(&Case { agent, ..Case::of(mesh, seen, &hints) }),
         source: SOURCE,
     }]
     .into()
@@ -95,17 +98,18 @@ mod tests {
     use crate::core::endpoint::Endpoint;
     use crate::core::envoy::state::State;
     use crate::core::findings::pod::Readiness;
+    use crate::core::profiles::{Expect, Ready};
     use crate::core::proxy::Proxy;
 
-    fn at(url: &str, seen: Observation) -> (Endpoint, Observation) {
-        (url.parse().unwrap(), seen)
+    fn at(url: &str, seen: Observation) -> (Ready<Endpoint>, Observation) {
+        (Ready { url: url.parse().unwrap(), expect: Expect::Ok }, seen)
     }
 
-    fn judged(cheap: Observation, authority: Observation) -> Judged {
+    fn judged(cheap: Observation, ready: Observation) -> Judged {
         let mut pod = Pod::of(Proxy::of(Mesh::Istio));
         pod.readiness = Readiness {
             cheap: Some(at("http://localhost:15000/ready", cheap)),
-            authorities: vec![at("http://localhost:15021/healthz/ready", authority)],
+            endpoints: vec![at("http://localhost:15021/healthz/ready", ready)],
             unready: vec!["LDS".to_owned()],
         };
         judge(&pod)

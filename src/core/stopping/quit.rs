@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 struct Proxy {
     endpoints: Vec<Asked>,
-    /// Whose turn it is.
+    /// The endpoint that is asked now.
     turn: usize,
     due: Duration,
     pause: Duration,

@@ -1,4 +1,4 @@
-//! Why the proxy is not ready: the last things seen, turned into a likely cause and a remedy.
+//! Why something is not ready: the last things seen, turned into a likely cause and a remedy.
 //!
 //! Owns the words of waiting; must never look anywhere itself.
 
@@ -6,10 +6,86 @@ use crate::core::answer::Fault;
 use crate::core::endpoint::{Address, Endpoint};
 use crate::core::envoy::state::State;
 use crate::core::mesh::Mesh;
+use crate::core::profiles::Ready;
 use crate::core::waiting::observation::Observation;
 
 /// An endpoint and what was last seen there.
-pub type Seen<'a> = (&'a Endpoint, &'a Observation);
+pub type Seen<'a> = (&'a Ready<Endpoint>, &'a Observation);
+
+/// What else is known when the wait is over.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    /// Envoy's own init targets, where it could be asked.
+    pub unready: Vec<String>,
+    /// What the control plane sent and Envoy refused.
+    pub rejected: Vec<String>,
+}
+
+/// The program that starts the proxy, by the port that it listens on as soon as it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AgentSeen {
+    /// It was never seen.
+    #[default]
+    Never,
+    /// It was, and is gone.
+    Before,
+    /// It listens.
+    Now,
+}
+
+impl AgentSeen {
+    /// The same after another look.
+    #[must_use]
+    pub const fn after(self, listens: bool) -> Self {
+        match (self, listens) {
+            (_, true) => Self::Now,
+            (Self::Never, false) => Self::Never,
+            (Self::Before | Self::Now, false) => Self::Before,
+        }
+    }
+}
+
+/// A proxy that is not ready, and all that is known about it.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// Whose proxy it is.
+    pub mesh: Mesh,
+    /// What was last seen, and where.
+    pub seen: Vec<Seen<'a>>,
+    /// How often it was looked at.
+    pub looks: u32,
+    /// Did anything ever answer?
+    pub was_there: bool,
+    /// The program that starts it.
+    pub agent: AgentSeen,
+    /// Another mesh, whose proxy's ports are listened on in this pod.
+    pub other_mesh: Option<Mesh>,
+    /// What was found out at the end.
+    pub hints: &'a Hints,
+}
+
+/// The causes, the most telling first; the first that fits is told.
+const CAUSES: [fn(&Case<'_>) -> Option<String>; 12] = [
+    nothing_seen,
+    another_mesh,
+    agent_without_envoy,
+    gone,
+    nobody,
+    live_and_denied,
+    initializing,
+    draining,
+    agent_alone,
+    somebody_else,
+    kept_out,
+    by_a_fault,
+];
+
+/// What was last seen of a proxy, and what may be behind it.
+#[must_use]
+pub fn explain(case: &Case<'_>) -> String {
+    let looks = if case.looks == 1 { "1 look".to_owned() } else { format!("{} looks", case.looks) };
+    format!("{} ({looks}); {}", last_seen(&case.seen), advice(case))
+}
 
 /// `http://127.0.0.1:15000/ready: 503 PRE_INITIALIZING`, for each endpoint that was looked at.
 #[must_use]
@@ -19,129 +95,234 @@ pub fn last_seen(seen: &[Seen<'_>]) -> String {
     if each.is_empty() { "no look has been answered yet".to_owned() } else { each.join(", ") }
 }
 
-/// What else is known when the wait is over.
-#[derive(Debug, Default)]
-pub struct Hints {
-    /// Envoy's own init targets, where it could be asked.
-    pub unready: Vec<String>,
-    /// Another mesh, whose proxy's ports are listened on in this pod.
-    pub other_mesh: Option<Mesh>,
-}
-
 /// The likely cause and the remedy, as a clause.
-#[expect(clippy::too_many_lines, reason = "one table of sentences, one row a cause")]
 #[must_use]
-pub fn advice(mesh: Mesh, seen: &[Seen<'_>], hints: &Hints) -> String {
-    let state = seen.iter().find_map(|(_, seen)| match seen {
-        Observation::NotReady { state, .. } if !state.is_silent() => Some(state),
-        _ => None,
-    });
-    let foreign = seen.iter().find(|(_, seen)| matches!(seen, Observation::Foreign { .. }));
-    let all = |is: fn(&Observation) -> bool| seen.iter().all(|(_, seen)| is(seen));
-    let any = |is: fn(&Observation) -> bool| seen.iter().any(|(_, seen)| is(seen));
+pub fn advice(case: &Case<'_>) -> String {
+    CAUSES.iter().find_map(|cause| cause(case)).unwrap_or_else(|| {
+        let plane = case.mesh.profile().control_plane;
+        format!(
+            "the proxy answers and is not ready: look at its log, and whether {plane} is reachable"
+        )
+    })
+}
 
-    if seen.is_empty() {
-        return "it is too early to say why".to_owned();
+impl<'a> Case<'a> {
+    /// What one look at each endpoint has seen, and nothing else.
+    #[must_use]
+    pub const fn of(mesh: Mesh, seen: Vec<Seen<'a>>, hints: &'a Hints) -> Self {
+        let (agent, other_mesh) = (AgentSeen::Never, None);
+        Self { mesh, seen, looks: 1, was_there: false, agent, other_mesh, hints }
     }
-    if all(|seen| matches!(seen, Observation::Failed(Fault::Refused))) {
-        if let Some(other) = hints.other_mesh {
-            return format!(
-                "nobody listens there, but the {other} proxy's ports are taken: is --mesh {other} \
-                 meant?"
-            );
+
+    fn all(&self, is: impl Fn(&Observation) -> bool) -> bool {
+        self.seen.iter().all(|(_, seen)| is(seen))
+    }
+
+    fn any(&self, is: impl Fn(&Observation) -> bool) -> bool {
+        self.seen.iter().any(|(_, seen)| is(seen))
+    }
+
+    fn is_refused(&self) -> bool {
+        self.all(|seen| *seen == Observation::Failed(Fault::Refused))
+    }
+
+    fn state(&self) -> Option<&State> {
+        self.seen.iter().find_map(|(_, seen)| match seen {
+            Observation::NotReady { state, .. } if !state.is_silent() => Some(state),
+            _ => None,
+        })
+    }
+}
+
+fn nothing_seen(case: &Case<'_>) -> Option<String> {
+    case.seen.is_empty().then(|| "it is too early to say why".to_owned())
+}
+
+fn another_mesh(case: &Case<'_>) -> Option<String> {
+    let other = case.other_mesh.filter(|_| case.is_refused())?;
+    Some(format!(
+        "nobody listens there, but the {other} proxy's ports are taken: is --mesh {other} meant?"
+    ))
+}
+
+/// The sidecar is there, and its Envoy is not.
+fn agent_without_envoy(case: &Case<'_>) -> Option<String> {
+    let agent = case.mesh.profile().agent.filter(|_| case.is_refused())?;
+    let (name, container) = (agent.name, agent.container);
+    match case.agent {
+        AgentSeen::Never => None,
+        AgentSeen::Now if case.was_there => Some(format!(
+            "{name} runs, and Envoy, which answered before, does not: look at {container}'s log"
+        )),
+        AgentSeen::Now => {
+            Some(format!("{name} runs, and Envoy does not: look at {container}'s log"))
         }
-        let neighbour = neighbour(seen);
-        return format!(
-            "nobody listens there: is the {mesh} sidecar injected and running?{neighbour}"
-        );
+        AgentSeen::Before => Some(format!(
+            "{name} was running and is gone, as where Envoy keeps ending: look at {container}'s \
+             log, also at that of its last run (kubectl logs --previous)"
+        )),
     }
-    if any(|seen| matches!(seen, Observation::Ready)) {
-        let plane = control_plane(mesh);
-        return format!(
-            "Envoy is LIVE but the authority says no: was the configuration from {plane} rejected?"
-        );
-    }
-    if let Some(state @ (State::PreInitializing | State::Initializing)) = state {
-        let unready = &hints.unready;
-        let targets = if unready.is_empty() {
-            "its first configuration".to_owned()
+}
+
+fn gone(case: &Case<'_>) -> Option<String> {
+    (case.is_refused() && case.was_there).then(|| {
+        "something answered there before and is gone: has the proxy ended, or is it restarting? \
+         Look at its log, also at that of its last run"
+            .to_owned()
+    })
+}
+
+fn nobody(case: &Case<'_>) -> Option<String> {
+    let unix = case.any_unix();
+    case.is_refused().then(|| {
+        let neighbour = if unix {
+            // A socket file that is not there is mostly in another container.
+            " (a Unix socket must be on a volume that both containers mount)"
         } else {
-            unready.join(", ")
+            ""
         };
-        let plane = control_plane(mesh);
-        return format!(
-            "Envoy is {state} and waits for {targets}: is {plane} reachable from this pod?"
-        );
-    }
-    if state == Some(&State::Draining) {
-        return "the proxy is draining: is this pod being ended, or did somebody POST \
-                /healthcheck/fail?"
-            .to_owned();
-    }
-    if let Some((endpoint, seen)) = foreign {
-        let port = port_of(endpoint);
-        return format!(
-            "{port} belongs to somebody else's server or has no such path ({seen}): check --mesh \
-             and the URLs"
-        );
-    }
-    if any(|seen| matches!(seen, Observation::Locked)) {
-        return "the proxy allows other paths only: add this one to its admin allow_paths, or set \
-                --ready-url"
-            .to_owned();
-    }
-    if any(|seen| matches!(seen, Observation::Failed(Fault::Broken(_)))) {
-        return "what listens there hangs up or speaks no HTTP/1.1: is the port another server's? \
-                Check --mesh and the URLs"
-            .to_owned();
-    }
-    if any(|seen| matches!(seen, Observation::Failed(Fault::Silent))) {
-        return "it accepts connections and does not answer: is the proxy starved of CPU, or hung?"
-            .to_owned();
-    }
-    if any(|seen| matches!(seen, Observation::Failed(Fault::Unreachable(_)))) {
-        return "the address cannot be reached from this container: check the URL and its \
-                permissions"
-            .to_owned();
-    }
-    let plane = control_plane(mesh);
-    format!("the proxy answers and is not ready: look at its log, and whether {plane} is reachable")
+        format!(
+            "nobody listens there: is the {} sidecar injected and running?{neighbour}",
+            case.mesh
+        )
+    })
 }
 
-/// Who configures this mesh's proxies.
-const fn control_plane(mesh: Mesh) -> &'static str {
-    match mesh {
-        Mesh::Istio => "istiod",
-        Mesh::Linkerd => "linkerd's identity and destination service",
-        Mesh::Consul => "the Consul server",
-        Mesh::Kuma => "kuma-cp",
-        Mesh::AppMesh => "the App Mesh endpoint",
-        Mesh::Osm => "osm-controller",
-        Mesh::Envoy | Mesh::None => "its xDS server",
+impl Case<'_> {
+    fn any_unix(&self) -> bool {
+        self.seen.iter().any(|(at, _)| matches!(at.url.address, Address::Unix(_)))
     }
 }
 
-fn port_of(endpoint: &Endpoint) -> String {
-    match &endpoint.address {
+fn live_and_denied(case: &Case<'_>) -> Option<String> {
+    let plane = case.mesh.profile().control_plane;
+    case.any(|seen| *seen == Observation::Ready).then(|| {
+        let rejected = &case.hints.rejected;
+        if rejected.is_empty() {
+            format!(
+                "Envoy is LIVE but its readiness endpoint says no: was the configuration from \
+                 {plane} rejected?"
+            )
+        } else {
+            format!(
+                "Envoy is LIVE and has rejected configuration from {plane} ({}): see the proxy's \
+                 log for the reason",
+                rejected.join(", ")
+            )
+        }
+    })
+}
+
+fn initializing(case: &Case<'_>) -> Option<String> {
+    let Some(state @ (State::PreInitializing | State::Initializing)) = case.state() else {
+        return None;
+    };
+    let unready = &case.hints.unready;
+    let targets =
+        if unready.is_empty() { "its first configuration".to_owned() } else { unready.join(", ") };
+    let plane = case.mesh.profile().control_plane;
+    Some(format!("Envoy is {state} and waits for {targets}: is {plane} reachable from this pod?"))
+}
+
+fn draining(case: &Case<'_>) -> Option<String> {
+    let is_ending = |state: &State| match state {
+        State::Draining => true,
+        State::Other(word) => word == "TERMINATING",
+        _ => false,
+    };
+    case.state().filter(|state| is_ending(state)).map(|_| {
+        "the proxy is draining: is this pod being ended, or did somebody POST /healthcheck/fail?"
+            .to_owned()
+    })
+}
+
+fn agent_alone(case: &Case<'_>) -> Option<String> {
+    let agent = case.mesh.profile().agent?;
+    case.any(|seen| matches!(seen, Observation::AgentRuns(_))).then(|| {
+        format!(
+            "{} runs, and its Envoy has not said that it is LIVE: look at {}'s log",
+            agent.name, agent.container
+        )
+    })
+}
+
+fn somebody_else(case: &Case<'_>) -> Option<String> {
+    let is_foreign = |seen: &&Seen<'_>| matches!(seen.1, Observation::Foreign { .. });
+    let (endpoint, seen) = case.seen.iter().find(is_foreign)?;
+    let place = match &endpoint.url.address {
         Address::Tcp { port, .. } => format!("port {port}"),
         Address::Unix(path) => path.display().to_string(),
-    }
+    };
+    Some(format!(
+        "{place} belongs to somebody else's server or has no such path ({seen}): check --mesh and \
+         the URLs"
+    ))
 }
 
-/// A socket file that is not there is mostly in another container.
-fn neighbour(seen: &[Seen<'_>]) -> &'static str {
-    let unix = seen.iter().any(|(endpoint, _)| matches!(endpoint.address, Address::Unix(_)));
-    if unix { " (a Unix socket must be on a volume that both containers mount)" } else { "" }
+fn kept_out(case: &Case<'_>) -> Option<String> {
+    if case.any(|seen| *seen == Observation::Locked) {
+        return Some(
+            "the proxy allows other paths only: add this one to its admin allow_paths, or set \
+             --ready-url"
+                .to_owned(),
+        );
+    }
+    case.any(|seen| matches!(seen, Observation::Withheld(_))).then(|| {
+        format!(
+            "the proxy refuses each path until its inbound policy has arrived: are {} and the \
+             policy controller reachable, and does the policy allow the kubelet's probes?",
+            case.mesh.profile().control_plane
+        )
+    })
+}
+
+fn by_a_fault(case: &Case<'_>) -> Option<String> {
+    let any = |is: fn(&Fault) -> bool| {
+        case.any(|seen| matches!(seen, Observation::Failed(fault) if is(fault)))
+    };
+    if any(|fault| matches!(fault, Fault::Broken(_))) {
+        return Some(
+            "what listens there hangs up or speaks no HTTP/1.1: is the port another server's? \
+             Check --mesh and the URLs"
+                .to_owned(),
+        );
+    }
+    if any(|fault| *fault == Fault::Silent) {
+        return Some(
+            "it accepts connections and does not answer: is the proxy starved of CPU, or hung?"
+                .to_owned(),
+        );
+    }
+    if !any(|fault| matches!(fault, Fault::Unreachable(_))) {
+        return None;
+    }
+    Some(if case.any_unix() {
+        "the socket is there and this user may not connect to it: give the socket and the \
+         directories above it a mode or a group that lets this container's user in"
+            .to_owned()
+    } else {
+        "the address cannot be reached from this container: check the URL and its permissions"
+            .to_owned()
+    })
 }
 
 /// What to say where no port showed any mesh at all.
 #[must_use]
-pub fn nothing_found(strangers: &[(Mesh, Observation)]) -> String {
-    let mut text = "no mesh's proxy listens in this pod: is a sidecar injected (look for a second \
-                    container)? \
-                    A proxy on ports of its own needs --mesh or --admin-url; a pod without a mesh, \
-                    --absent-after"
-        .to_owned();
+pub fn nothing_found<'a>(
+    strangers: impl Iterator<Item = (Mesh, &'a Observation)>,
+    is_redirected: bool,
+) -> String {
+    let mut text = if is_redirected {
+        "no mesh's proxy listens in this pod, and its traffic is redirected to one (a connection \
+         to 192.0.2.1 was taken): is the sidecar running, and its control plane reachable? Look \
+         at the sidecar's log"
+            .to_owned()
+    } else {
+        "no mesh's proxy listens in this pod: is a sidecar injected (look for a second \
+         container)? A proxy on ports of its own needs --mesh or --admin-url; a pod without a \
+         mesh, --absent-after"
+            .to_owned()
+    };
     for (mesh, seen) in strangers {
         use std::fmt::Write as _;
         let _ = write!(text, "; the {mesh} proxy's port was tried and answered {seen}");
@@ -149,83 +330,18 @@ pub fn nothing_found(strangers: &[(Mesh, Observation)]) -> String {
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn say(mesh: Mesh, seen: &[(&str, Observation)], unready: &[&str]) -> String {
-        let seen: Vec<(Endpoint, Observation)> =
-            seen.iter().map(|(url, seen)| (url.parse().unwrap(), seen.clone())).collect();
-        let seen: Vec<Seen<'_>> = seen.iter().map(|(endpoint, seen)| (endpoint, seen)).collect();
-        let unready = unready.iter().map(|name| (*name).to_owned()).collect();
-        format!(
-            "{}; {}",
-            last_seen(&seen),
-            advice(mesh, &seen, &Hints { unready, other_mesh: None })
-        )
-    }
-
-    fn not_ready(word: &str) -> Observation {
-        Observation::NotReady { status: 503, state: State::of(word.as_bytes()) }
-    }
-
-    const ADMIN: &str = "http://127.0.0.1:15000/ready";
-    const AGENT: &str = "http://127.0.0.1:15021/healthz/ready";
-
-    #[test]
-    fn each_last_sight_has_its_own_cause() {
-        let refused = || Observation::Failed(Fault::Refused);
-        let foreign = Observation::Foreign { status: 404, server: Some("nginx".to_owned()) };
-        let table = [
-            (vec![(ADMIN, refused()), (AGENT, refused())], "is the istio sidecar injected"),
-            (vec![("unix:/a/b.sock:/ready", refused())], "a volume that both containers mount"),
-            (
-                vec![(ADMIN, not_ready("PRE_INITIALIZING")), (AGENT, not_ready(""))],
-                "waits for LDS, CDS: is istiod",
-            ),
-            (
-                vec![(ADMIN, Observation::Ready), (AGENT, not_ready(""))],
-                "was the configuration from istiod rejected",
-            ),
-            (vec![(ADMIN, not_ready("DRAINING"))], "is draining"),
-            (
-                vec![(AGENT, foreign)],
-                "port 15021 belongs to somebody else's server or has no such path (404 from a \
-                 server that calls itself `nginx`)",
-            ),
-            (vec![(ADMIN, Observation::Locked), (AGENT, refused())], "allow_paths"),
-            (vec![(ADMIN, Observation::Failed(Fault::Silent))], "starved of CPU"),
-            (
-                vec![(ADMIN, Observation::Failed(Fault::Unreachable("denied".to_owned())))],
-                "cannot be reached",
-            ),
-            (vec![(AGENT, not_ready(""))], "look at its log"),
-        ];
-        for (seen, cause) in table {
-            let text = say(Mesh::Istio, &seen, &["LDS", "CDS"]);
-            assert!(text.contains(cause), "{text}");
+/// What to say of something else that is not ready.
+#[must_use]
+pub fn of_other(at: &Ready<Endpoint>, seen: Option<&Observation>) -> String {
+    let cause = match seen {
+        None => "it was not looked at yet".to_owned(),
+        Some(seen @ Observation::Failed(Fault::Refused)) => {
+            format!("{seen}: is that sidecar running?")
         }
-    }
-
-    #[test]
-    fn another_meshs_proxy_is_pointed_at() {
-        let (url, refused) = (ADMIN.parse().unwrap(), Observation::Failed(Fault::Refused));
-        let hints = Hints { unready: Vec::new(), other_mesh: Some(Mesh::Linkerd) };
-        let text = advice(Mesh::Istio, &[(&url, &refused)], &hints);
-        assert!(text.contains("is --mesh linkerd meant?"), "{text}");
-    }
-
-    #[test]
-    fn before_the_first_answer_nothing_is_blamed() {
-        assert_eq!(
-            say(Mesh::Istio, &[], &[]),
-            "no look has been answered yet; it is too early to say why"
-        );
-    }
-
-    #[test]
-    fn what_was_seen_is_said_with_its_address() {
-        let text = say(Mesh::Istio, &[(ADMIN, not_ready("INITIALIZING"))], &[]);
-        assert!(text.starts_with("http://127.0.0.1:15000/ready: 503 INITIALIZING; "), "{text}");
-    }
+        Some(seen) => seen.to_string(),
+    };
+    format!("{at}, which --wait-for names: {cause}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,11 @@
-//! Waiting: what a look saw, when to look again, and why the proxy is not ready.
+//! Waiting: which proxy, what a look saw, when to look again, and why the proxy is not ready.
 
+pub mod change;
+pub mod detection;
 pub mod diagnosis;
 pub mod observation;
 pub mod pacing;
-pub mod readiness;
-pub mod targets;
+mod readiness;
+mod search;
+pub mod wait;
+mod watched;

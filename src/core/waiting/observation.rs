@@ -8,7 +8,7 @@ use crate::core::answer::{Answer, Fault};
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::envoy::state::State;
 use crate::core::envoy::unread::Unread;
-use crate::core::mesh::Expect;
+use crate::core::profiles::{Expect, Means, Word};
 
 /// What one look saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub enum Observation {
         /// The first line of the body.
         state: State,
     },
+    /// The program that starts the proxy runs; that says nothing about the proxy.
+    AgentRuns(State),
+    /// A refusal that the proxy gives before it has its policies, and that others give, too.
+    Withheld(u16),
     /// 403: alive, but this path is not allowed (Envoy 1.37 or later with `allow_paths`).
     Locked,
     /// An answer that this endpoint of this proxy cannot give: somebody else's server, or a wrong
@@ -36,8 +40,17 @@ pub enum Observation {
     Failed(Fault),
 }
 
+/// What the mesh of an endpoint is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The user, the owner of a socket, or an earlier answer has told.
+    Certain,
+    /// Listening ports alone: only an answer that no other server gives counts.
+    Guessed,
+}
+
 impl Observation {
-    /// Does the endpoint do its job, whatever it says?
+    /// Does the endpoint give the proxy's own word, whatever it says?
     #[must_use]
     pub const fn speaks(&self) -> bool {
         matches!(self, Self::Ready | Self::NotReady { .. })
@@ -50,9 +63,16 @@ impl Observation {
             self,
             Self::Ready
                 | Self::NotReady { .. }
+                | Self::AgentRuns(_)
                 | Self::Locked
                 | Self::Failed(Fault::Silent | Fault::Broken(_))
         )
+    }
+
+    /// Could this proxy not have answered that?
+    #[must_use]
+    pub const fn refutes(&self) -> bool {
+        matches!(self, Self::Foreign { .. } | Self::Failed(Fault::Broken(_)))
     }
 }
 
@@ -62,6 +82,8 @@ impl fmt::Display for Observation {
             Self::Ready => f.write_str("ready"),
             Self::NotReady { status, state } if state.is_silent() => write!(f, "{status}"),
             Self::NotReady { status, state } => write!(f, "{status} {state}"),
+            Self::AgentRuns(state) => write!(f, "200 {state}, which the proxy's agent says"),
+            Self::Withheld(status) => write!(f, "{status} without a body"),
             Self::Locked => Unread::Locked.fmt(f),
             Self::Foreign { status, server: Some(server) } => {
                 write!(f, "{status} from a server that calls itself `{server}`")
@@ -77,17 +99,69 @@ impl fmt::Display for Observation {
 /// What `answer` says about readiness, given what the endpoint should say. `/server_info` is too
 /// long for a look: see [`of_server_info`].
 #[must_use]
-pub fn decode(expect: Expect, answer: Result<Answer, Fault>) -> Observation {
-    let Answer { status, server, body } = match answer {
+pub fn decode(expect: Expect, trust: Trust, answer: Result<Answer, Fault>) -> Observation {
+    let answer = match answer {
         Ok(answer) => answer,
         Err(fault) => return Observation::Failed(fault),
     };
-    match status {
-        200 if expect == Expect::Ok || State::of(&body) == State::Live => Observation::Ready,
-        403 => Observation::Locked,
-        500..=599 => Observation::NotReady { status, state: State::of(&body) },
-        _ => Observation::Foreign { status, server },
+    match expect {
+        Expect::Says(words) => of_words(words, trust, answer),
+        Expect::Accepts => Observation::Ready,
+        Expect::Healthy if (200..400).contains(&answer.status) => Observation::Ready,
+        Expect::Healthy => not_ready(&answer),
+        Expect::Ok | Expect::ServerInfo => match answer.status {
+            200 => Observation::Ready,
+            _ => of_status(answer),
+        },
     }
+}
+
+/// Is this an answer that only the proxy of this endpoint gives?
+#[must_use]
+pub fn proves(expect: Expect, answer: &Answer) -> bool {
+    let Expect::Says(words) = expect else { return false };
+    words.iter().any(|word| word.means != Means::Withheld && is_said(word, Trust::Guessed, answer))
+}
+
+fn of_words(words: &[Word], trust: Trust, answer: Answer) -> Observation {
+    let said = words.iter().find(|word| is_said(word, trust, &answer));
+    match said.map(|word| word.means) {
+        Some(Means::Ready) => Observation::Ready,
+        Some(Means::NotReady) => not_ready(&answer),
+        Some(Means::AgentRuns) => Observation::AgentRuns(State::of(&answer.body)),
+        Some(Means::Withheld) => Observation::Withheld(answer.status),
+        None if trust == Trust::Certain => of_status(answer),
+        None => {
+            let is_its = |word: &Word| word.server.is_some() && word.server == answer.server();
+            match answer.status {
+                403 if words.iter().any(is_its) => Observation::Locked,
+                _ => foreign(answer),
+            }
+        }
+    }
+}
+
+/// From a proxy that is certain, the word is enough.
+fn is_said(word: &Word, trust: Trust, answer: &Answer) -> bool {
+    word.status == answer.status
+        && word.body.is_none_or(|body| body.as_bytes() == answer.body.trim_ascii())
+        && (trust == Trust::Certain || word.server == answer.server())
+}
+
+fn of_status(answer: Answer) -> Observation {
+    match answer.status {
+        403 => Observation::Locked,
+        500..=599 => not_ready(&answer),
+        _ => foreign(answer),
+    }
+}
+
+fn not_ready(answer: &Answer) -> Observation {
+    Observation::NotReady { status: answer.status, state: State::of(&answer.body) }
+}
+
+fn foreign(Answer { status, server, .. }: Answer) -> Observation {
+    Observation::Foreign { status, server }
 }
 
 /// What `/server_info` says about readiness.
@@ -117,13 +191,23 @@ pub fn of_server_info(read: Result<ServerInfo, Unread>) -> Observation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::mesh::Mesh;
+    use crate::core::profiles::ENVOYS_WORDS;
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer { status, server: Some("envoy".to_owned()), body: body.as_bytes().to_vec() }
     }
 
+    const ENVOY: Expect = Expect::Says(ENVOYS_WORDS);
+
     fn decode(expect: Expect, answer: Answer) -> Observation {
-        super::decode(expect, Ok(answer))
+        super::decode(expect, Trust::Certain, Ok(answer))
+    }
+
+    /// The profile's own expectation of the endpoint with this port.
+    fn expected_at(mesh: Mesh, port: &str) -> Expect {
+        let ready = mesh.profile().ready.iter().find(|ready| ready.url.contains(port));
+        ready.unwrap().expect
     }
 
     fn not_ready(status: u16, word: &str) -> Observation {
@@ -132,9 +216,9 @@ mod tests {
 
     #[test]
     fn envoys_ready_is_read_by_status_and_word() {
-        assert_eq!(decode(Expect::EnvoyReady, answer(200, "LIVE\n")), Observation::Ready);
+        assert_eq!(decode(ENVOY, answer(200, "LIVE\n")), Observation::Ready);
         for word in ["PRE_INITIALIZING", "INITIALIZING", "DRAINING"] {
-            let seen = decode(Expect::EnvoyReady, answer(503, &format!("{word}\n")));
+            let seen = decode(ENVOY, answer(503, &format!("{word}\n")));
             assert_eq!(seen, not_ready(503, word));
             assert_eq!(seen.to_string(), format!("503 {word}"));
         }
@@ -142,15 +226,88 @@ mod tests {
 
     #[test]
     fn a_200_that_does_not_say_live_is_somebody_elses() {
-        let seen = decode(Expect::EnvoyReady, answer(200, "<html>hello</html>"));
+        let seen = decode(ENVOY, answer(200, "<html>hello</html>"));
         assert!(matches!(seen, Observation::Foreign { status: 200, .. }));
         assert!(!seen.shows_a_proxy());
         assert_eq!(decode(Expect::Ok, answer(200, "<html>")), Observation::Ready);
     }
 
+    fn from(server: Option<&str>, status: u16, body: &str) -> Answer {
+        Answer { status, server: server.map(str::to_owned), body: body.as_bytes().to_vec() }
+    }
+
+    /// Answers of real proxies (linkerd2-proxy of 2026-08, kuma-dp 2.14.3).
+    #[test]
+    fn a_guess_is_proven_by_the_words_of_its_proxy_alone() {
+        let (linkerd, istio) =
+            (expected_at(Mesh::Linkerd, "4191"), expected_at(Mesh::Istio, "15021"));
+        let kuma = expected_at(Mesh::Kuma, "9902");
+        let table = [
+            (linkerd, from(None, 200, "ready\n"), Observation::Ready),
+            (linkerd, from(None, 503, "not ready\n"), not_ready(503, "not ready")),
+            (istio, from(Some("envoy"), 200, ""), Observation::Ready),
+            (istio, from(Some("envoy"), 503, ""), not_ready(503, "")),
+            (kuma, from(Some("kuma-dp"), 503, "NOT_READY"), not_ready(503, "NOT_READY")),
+            (
+                kuma,
+                from(Some("kuma-dp"), 200, "READY"),
+                Observation::AgentRuns(State::of(b"READY")),
+            ),
+            (kuma, from(Some("kuma-dp"), 503, "TERMINATING"), not_ready(503, "TERMINATING")),
+            (kuma, from(None, 503, "envoy not ready\n"), not_ready(503, "envoy not ready")),
+            (kuma, from(Some("envoy"), 503, "INITIALIZING\n"), not_ready(503, "INITIALIZING")),
+            (kuma, from(Some("envoy"), 200, "LIVE\n"), Observation::Ready),
+            (ENVOY, answer(503, "PRE_INITIALIZING\n"), not_ready(503, "PRE_INITIALIZING")),
+        ];
+        for (expect, answer, seen) in table {
+            assert!(proves(expect, &answer), "{answer:?}");
+            assert_eq!(super::decode(expect, Trust::Guessed, Ok(answer)), seen);
+        }
+        // What others answer there.
+        for expect in [linkerd, istio, kuma, ENVOY] {
+            for (server, status, body) in [
+                (None, 200, "OK"),
+                (None, 200, ""),
+                (Some("nginx"), 200, "LIVE"),
+                (Some("gunicorn"), 200, "ready"),
+                (Some("Express"), 200, "READY"),
+                (None, 503, "starting"),
+                (None, 403, "Forbidden"),
+                (Some("nginx"), 404, ""),
+            ] {
+                let answer = from(server, status, body);
+                assert!(!proves(expect, &answer), "{answer:?}");
+                let seen = super::decode(expect, Trust::Guessed, Ok(answer));
+                assert!(seen.refutes(), "{seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_linkerd_withholds_neither_proves_nor_refutes() {
+        let linkerd = expected_at(Mesh::Linkerd, "4191");
+        for status in [403, 404] {
+            let answer = from(None, status, "");
+            assert!(!proves(linkerd, &answer));
+            let seen = super::decode(linkerd, Trust::Guessed, Ok(answer));
+            assert_eq!(seen, Observation::Withheld(status));
+            assert!(!seen.refutes() && !seen.speaks());
+        }
+    }
+
+    #[test]
+    fn what_else_is_waited_for_is_judged_as_a_probe() {
+        for (status, is_ready) in
+            [(200, true), (204, true), (302, true), (404, false), (503, false)]
+        {
+            let seen = decode(Expect::Healthy, from(None, status, ""));
+            assert_eq!(seen == Observation::Ready, is_ready, "{status}");
+        }
+    }
+
     #[test]
     fn other_statuses_are_told_apart() {
-        for expect in [Expect::Ok, Expect::EnvoyReady] {
+        for expect in [Expect::Ok, ENVOY] {
             assert_eq!(decode(expect, answer(403, "Forbidden")), Observation::Locked);
             assert_eq!(decode(expect, answer(503, "")), not_ready(503, ""));
             for status in [204, 301, 302, 400, 404, 405, 426] {

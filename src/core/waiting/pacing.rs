@@ -81,37 +81,31 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Is the wait over at `now`, when `anybody` tells whether a proxy has shown up?
+    /// Is the time over?
     #[must_use]
-    pub fn verdict(&self, now: Duration, anybody: bool) -> Option<Verdict> {
-        if !anybody && self.absent_after.is_some_and(|limit| now >= limit) {
-            Some(Verdict::Absent)
-        } else if self.timeout.is_some_and(|limit| now >= limit) {
-            Some(Verdict::TimedOut)
-        } else {
-            None
-        }
+    pub fn is_over(&self, now: Duration) -> bool {
+        self.timeout.is_some_and(|limit| now >= limit)
     }
 
-    /// The next moment at which [`Limits::verdict`] may change, or `at`, whichever comes first.
+    /// Is it late enough to take the pod for one without a proxy?
+    #[must_use]
+    pub fn is_late(&self, now: Duration) -> bool {
+        self.absent_after.is_some_and(|limit| now >= limit)
+    }
+
+    /// The next of these moments, or `at`, whichever comes first.
     #[must_use]
     pub fn cut(&self, at: Duration, now: Duration) -> Duration {
         let limits = [self.timeout, self.absent_after].into_iter().flatten();
         limits.filter(|limit| *limit > now).fold(at, Duration::min)
     }
-}
 
-/// How a wait ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The authority said so.
-    Ready,
-    /// The timeout is over.
-    TimedOut,
-    /// Nobody has shown up within `absent_after`.
-    Absent,
-    /// The authority's port belongs to somebody who is no proxy (only where the mesh was a guess).
-    Unconfirmed,
+    /// When a look that begins at `now` is given up.
+    #[must_use]
+    pub fn end_of_look(&self, now: Duration) -> Duration {
+        let until = now + self.request_timeout;
+        self.timeout.map_or(until, |timeout| until.min(timeout))
+    }
 }
 
 #[cfg(test)]

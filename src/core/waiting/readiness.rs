@@ -1,259 +1,240 @@
-//! When to look at which endpoint, and when the waiting is over.
+//! Which endpoint of one proxy is looked at when, and whether the proxy is ready.
 //!
-//! Owns the order of looks and the verdict; must never sleep, ask or read a clock: `now` is always
-//! the time since the wait began and comes in as an argument.
+//! Owns the order of looks; must never sleep, ask or read a clock: `now` is always the time since
+//! the wait began and comes in as an argument.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::answer::Fault;
-use crate::core::envoy::state::State;
+use crate::core::endpoint::{Address, Endpoint};
+use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
+use crate::core::proxy::Proxy;
 use crate::core::waiting::observation::Observation;
-use crate::core::waiting::pacing::{
-    Distance, LONGEST_PAUSE, Limits, SHARE_OF_PROXY, Verdict, pause,
-};
-use crate::core::waiting::targets::{Shape, Target};
+use crate::core::waiting::pacing::{Distance, LONGEST_PAUSE, SHARE_OF_PROXY};
+use crate::core::waiting::watched::{Look, RECHECK, Watched};
 
-/// How often the authority is looked at while the admin API, which comes up first, tells nothing:
-/// it may be locked or at another address. Each failed look at Istio's authority makes the agent
-/// log a warning: at most two a second.
-const AUTHORITY_PAUSE: Duration = Duration::from_millis(500);
+/// How often a readiness endpoint is looked at while the admin API, which comes up first, tells
+/// nothing, and how often after it has said no for [`EAGER`] although Envoy is LIVE. Each failed
+/// look at Istio's makes the agent log a warning: at most two a second.
+const RARELY: Duration = Duration::from_millis(500);
 
-/// How often the authority is looked at although the admin API, which is far cheaper, says not
-/// LIVE. It could only be ready if that API belongs to somebody else.
+/// For how long a no of a LIVE proxy is asked about at full pace: mostly the yes follows within
+/// milliseconds, and where the configuration was rejected not for minutes.
+const EAGER: Duration = Duration::from_secs(1);
+
+/// How often a readiness endpoint is looked at although the admin API, which is far cheaper, says
+/// not LIVE. It could only be ready if that API belongs to somebody else.
 const SECOND_OPINION_PAUSE: Duration = Duration::from_secs(5);
 
-/// How many times rarer the admin API is looked at while nobody listens at the authority's port: it
-/// tells how far the proxy is, but that port is the first to change. Envoy's listeners listen only
-/// once its workers start (envoy: `ListenerManagerImpl::startWorkers`; measured on 1.36 and 1.40),
-/// and seeing that costs the proxy nothing.
+/// How many times rarer the admin API is looked at while nobody listens at the readiness endpoint's
+/// port: it tells how far the proxy is, but that port is the first to change. Envoy's listeners
+/// listen only once its workers start (envoy: `ListenerManagerImpl::startWorkers`; measured on 1.36
+/// and 1.40), and seeing that costs the proxy nothing.
 const BESIDE_A_CLOSED_PORT: u32 = 5;
 
-/// What to do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Next {
-    /// Look, and give up the look at `until`; then [`Readiness::observe`].
-    Look {
-        /// At what.
-        target: Target,
-        /// The look's deadline.
-        until: Duration,
-    },
-    /// Nothing before this moment; then ask again.
-    Rest(Duration),
-    /// Over.
-    Over(Verdict),
-}
-
-/// The last look at one kind of endpoint.
+/// The looks at one proxy.
 #[derive(Debug)]
-struct Look {
-    at: Duration,
-    took: Duration,
-    /// What a look costs the proxy, at most: whatever else delays an answer only adds to its time.
-    cost: Duration,
-    seen: Observation,
-}
-
-impl Look {
-    fn distance(&self) -> Distance {
-        match &self.seen {
-            Observation::Failed(Fault::Refused)
-            | Observation::NotReady { state: State::PreInitializing, .. } => Distance::Far,
-            _ => Distance::Near,
-        }
-    }
-
-    fn pause(&self, distance: Distance) -> Duration {
-        pause(self.at, self.cost, distance)
-    }
-
-    /// When the same endpoint is worth the next one.
-    fn next(&self, distance: Distance) -> Duration {
-        self.at + self.pause(distance)
-    }
-}
-
-/// One wait for one proxy.
-#[derive(Debug)]
-pub struct Readiness {
-    limits: Limits,
-    shape: Shape,
-    current: usize,
-    cheap: Option<Look>,
-    authority: Option<Look>,
+pub(super) struct Readiness {
+    /// The admin API's `/ready`, which costs the proxy 0.1 ms, where that is not a readiness
+    /// endpoint itself.
+    cheap: Option<Watched>,
+    /// The readiness endpoints; the turn is the first one's. One that does not give the proxy's own
+    /// word goes to the end.
+    endpoints: VecDeque<Watched>,
+    /// Is the readiness endpoint an expensive page of the same admin API (`/server_info`)? Then a
+    /// not-LIVE is final.
+    is_same_server: bool,
     live_since: Option<Duration>,
-    anybody: bool,
-    looks: u32,
+    /// Since when a readiness endpoint has been saying no although Envoy is LIVE.
+    denied_since: Option<Duration>,
+    /// Has anything shown a proxy?
+    pub(super) is_somebody_there: bool,
+    pub(super) looks: u32,
 }
 
 impl Readiness {
-    /// A wait that has seen nothing yet.
-    #[must_use]
-    pub const fn new(limits: Limits, shape: Shape) -> Self {
+    /// One that has seen nothing yet.
+    pub(super) fn new(proxy: &Proxy) -> Self {
+        let cheap = proxy.cheap.clone();
+        let is_same_server = match (&cheap, proxy.ready.as_slice()) {
+            (Some(cheap), [only]) => {
+                only.expect == Expect::ServerInfo && only.url.address == cheap.address
+            }
+            _ => false,
+        };
+        let as_envoy = |url| Watched::new(Ready { url, expect: Expect::Says(ENVOYS_WORDS) });
         Self {
-            limits,
-            shape,
-            current: 0,
-            cheap: None,
-            authority: None,
+            cheap: cheap.map(as_envoy),
+            endpoints: proxy.ready.iter().cloned().map(Watched::new).collect(),
+            is_same_server,
             live_since: None,
-            anybody: false,
+            denied_since: None,
+            is_somebody_there: false,
             looks: 0,
         }
     }
 
-    /// How many looks there were.
-    #[must_use]
-    pub const fn looks(&self) -> u32 {
-        self.looks
+    /// Everything that is looked at.
+    fn all(&self) -> impl Iterator<Item = &Watched> {
+        self.cheap.iter().chain(&self.endpoints)
     }
 
-    /// What was last seen at the admin API and at the authority, and at which authority.
-    #[must_use]
-    pub fn last_seen(&self) -> (Option<&Observation>, Option<&Observation>, usize) {
-        (
-            self.cheap.as_ref().map(|look| &look.seen),
-            self.authority.as_ref().map(|look| &look.seen),
-            self.current,
-        )
+    /// What was last seen, and where.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (&Ready<Endpoint>, &Observation)> {
+        self.all().filter_map(|watched| Some((&watched.ready, watched.seen()?)))
     }
 
-    /// What to do at `now`.
-    pub fn next(&self, now: Duration) -> Next {
-        if let Some(verdict) = self.verdict(now) {
-            return Next::Over(verdict);
-        }
-        let (cheap, authority) = (self.cheap_due(), self.authority_due());
-        let due = cheap.min(authority);
-        if due > now {
-            return Next::Rest(self.limits.cut(due, now));
-        }
-        let target =
-            if cheap <= authority { Target::Cheap } else { Target::Authority(self.current) };
-        let until = now + self.limits.request_timeout;
-        Next::Look {
-            target,
-            until: self.limits.timeout.map_or(until, |timeout| until.min(timeout)),
-        }
+    /// Does a readiness endpoint say so?
+    pub(super) fn is_ready(&self) -> bool {
+        self.endpoints.iter().any(|watched| watched.seen() == Some(&Observation::Ready))
     }
 
-    /// Takes in what a look at `target`, which ended at `now` and took `took`, has seen.
-    pub fn observe(&mut self, target: Target, now: Duration, took: Duration, seen: Observation) {
-        self.looks += 1;
-        self.anybody |= seen.shows_a_proxy();
-        let before = if target == Target::Cheap { &self.cheap } else { &self.authority };
-        if before.is_some()
-            && seen == Observation::Failed(Fault::Silent)
-            && took < self.limits.request_timeout
+    /// An answer that this proxy cannot give, where there is one and no other that it can. Where
+    /// `withheld_too`, a refusal that others give as well counts as one.
+    pub(super) fn refutation(
+        &self,
+        withheld_too: bool,
+    ) -> Option<(&Ready<Endpoint>, &Observation)> {
+        let refutes = |seen: &Observation| {
+            seen.refutes() || withheld_too && matches!(seen, Observation::Withheld(_))
+        };
+        let is_nobody = |seen: &Observation| *seen == Observation::Failed(Fault::Refused);
+        let mut answers = self.seen().filter(|(_, seen)| !is_nobody(seen));
+        let first = answers.next().filter(|(_, seen)| refutes(seen))?;
+        answers.all(|(_, seen)| refutes(seen)).then_some(first)
+    }
+
+    /// When the last look at a readiness endpoint ended.
+    pub(super) fn last_look(&self) -> Duration {
+        self.last_answer().map_or(Duration::ZERO, |look| look.at)
+    }
+
+    /// Has anything been seen there?
+    pub(super) fn has_seen(&self, url: &Endpoint) -> bool {
+        self.seen().any(|(ready, _)| ready.url == *url)
+    }
+
+    /// What is to be looked at next, and when.
+    pub(super) fn due(&self) -> (&Ready<Endpoint>, Duration) {
+        let ready = |watched: &&Watched| watched.seen() == Some(&Observation::Ready);
+        if let Some((watched, look)) =
+            self.endpoints.iter().find(ready).and_then(|at| Some((at, at.last.as_ref()?)))
         {
-            // The end of the wait cut this look short: what was seen before it tells more.
+            return (&watched.ready, look.at + RECHECK);
+        }
+        let (cheap, endpoint) = (self.cheap_due(), self.endpoint_due());
+        match &self.cheap {
+            Some(watched) if cheap <= endpoint => (&watched.ready, cheap),
+            _ => (&self.endpoints[0].ready, endpoint),
+        }
+    }
+
+    /// Takes in what a look at `url`, which ended at `now` and took `took`, has seen.
+    pub(super) fn observe(
+        &mut self,
+        url: &Endpoint,
+        now: Duration,
+        took: Duration,
+        seen: Observation,
+    ) {
+        self.looks += 1;
+        self.is_somebody_there |= seen.shows_a_proxy() || is_locked_up(url, &seen);
+        if let Some(cheap) = self.cheap.as_mut().filter(|cheap| cheap.ready.url == *url) {
+            let is_live = seen == Observation::Ready;
+            self.live_since = if is_live { self.live_since.or(Some(now)) } else { None };
+            cheap.observe(now, took, seen);
             return;
         }
-        // One slow answer is the machine's mood; two in a row are the proxy's.
-        let cost = before.as_ref().map_or(took, |look| took.min(look.took));
-        match target {
-            Target::Cheap if seen == Observation::Ready => {
-                self.live_since = self.live_since.or(Some(now));
-            }
-            Target::Cheap => self.live_since = None,
-            Target::Authority(_) if seen.speaks() => {}
-            Target::Authority(_) => {
-                // Gone, or never there: what the admin API said before no longer holds.
-                self.live_since = None;
-                self.cheap = self.cheap.take().filter(|look| look.seen != Observation::Ready);
+        let is_denied = self.live_since.is_some() && matches!(seen, Observation::NotReady { .. });
+        self.denied_since = if is_denied { self.denied_since.or(Some(now)) } else { None };
+        if !seen.speaks() {
+            // Gone, or never there: what the admin API said before no longer holds.
+            self.live_since = None;
+            if let Some(cheap) = &mut self.cheap {
+                cheap.last = cheap.last.take().filter(|look| look.seen != Observation::Ready);
             }
         }
-        let look = Look { at: now, took, cost, seen };
-        match target {
-            Target::Cheap => self.cheap = Some(look),
-            Target::Authority(index) => {
-                if !look.seen.speaks() {
-                    self.current = (index + 1) % self.shape.authorities;
-                }
-                self.authority = Some(look);
-            }
-        }
-    }
-
-    fn verdict(&self, now: Duration) -> Option<Verdict> {
-        let cheap_speaks = self.cheap.as_ref().is_some_and(|look| look.seen.speaks());
-        match self.authority.as_ref().map(|look| &look.seen) {
-            Some(Observation::Ready) => Some(Verdict::Ready),
-            Some(Observation::Foreign { .. }) if self.shape.guessed && !cheap_speaks => {
-                Some(Verdict::Unconfirmed)
-            }
-            // Nobody is absent who has not been looked for.
-            _ => self.limits.verdict(now, self.anybody || self.looks == 0),
+        let speaks = seen.speaks();
+        let Some(watched) = self.endpoints.iter_mut().find(|at| at.ready.url == *url) else {
+            return;
+        };
+        watched.observe(now, took, seen);
+        if !speaks {
+            self.endpoints.rotate_left(1);
         }
     }
 
     /// When the admin API is next worth a look; never while it is known to be LIVE.
     fn cheap_due(&self) -> Duration {
-        if !self.shape.cheap {
-            return Duration::MAX;
-        }
-        match &self.cheap {
-            None => {
-                self.authority.as_ref().map_or(Duration::ZERO, |look| look.next(Distance::Near))
-            }
-            Some(look) => match look.seen {
-                Observation::Ready => Duration::MAX,
-                // Neither changes while the proxy lives.
-                Observation::Locked | Observation::Foreign { .. } => look.at + LONGEST_PAUSE,
-                _ if self.closed_authority().is_some() => {
-                    look.at
-                        + (look.pause(look.distance()) * BESIDE_A_CLOSED_PORT).min(LONGEST_PAUSE)
-                }
-                _ => look.next(look.distance()),
-            },
-        }
-    }
-
-    /// The last look at the authority, where nobody listened at its port.
-    fn closed_authority(&self) -> Option<&Look> {
-        let is_closed = |look: &&Look| {
-            look.seen == Observation::Failed(Fault::Refused) && !self.shape.same_server
+        let Some(cheap) = &self.cheap else { return Duration::MAX };
+        let Some(look) = &cheap.last else {
+            return self.last_answer().map_or(Duration::ZERO, |look| look.next(Distance::Near));
         };
-        self.authority.as_ref().filter(is_closed)
+        match look.seen {
+            Observation::Ready => Duration::MAX,
+            // Neither changes while the proxy lives.
+            Observation::Locked | Observation::Foreign { .. } => look.at + LONGEST_PAUSE,
+            _ if self.closed_endpoint().is_some() => {
+                look.at + (look.pause(look.distance()) * BESIDE_A_CLOSED_PORT).min(LONGEST_PAUSE)
+            }
+            _ => look.next(look.distance()),
+        }
     }
 
-    /// When the authority is next worth a look.
-    fn authority_due(&self) -> Duration {
-        let last = self.authority.as_ref();
+    /// The last look at a readiness endpoint.
+    fn last_answer(&self) -> Option<&Look> {
+        let looks = self.endpoints.iter().filter_map(|watched| watched.last.as_ref());
+        looks.max_by_key(|look| look.at)
+    }
+
+    /// The last look at a readiness endpoint, where nobody listened at its port.
+    fn closed_endpoint(&self) -> Option<&Look> {
+        let first = self.endpoints.front().filter(|first| first.is_closed());
+        first.filter(|_| !self.is_same_server)?.last.as_ref()
+    }
+
+    /// When the readiness endpoint whose turn it is is next worth a look.
+    fn endpoint_due(&self) -> Duration {
+        let last = self.endpoints.front().and_then(|first| first.last.as_ref());
         let at = last.map_or(Duration::ZERO, |look| look.at);
-        // Behind a LIVE proxy, an authority that refuses is about to come.
+        // Behind a LIVE proxy, an endpoint that refuses is about to come.
         let distance =
             |look: &Look| if self.live_since.is_some() { Distance::Near } else { look.distance() };
         let next = last.map_or(Duration::ZERO, |look| look.next(distance(look)));
-        let failed = last.is_some_and(|look| look.seen.speaks());
-        if self.shape.cheap && self.cheap.is_none() {
-            return Duration::MAX;
-        }
-        match (self.cheap.as_ref(), self.live_since) {
-            (_, Some(live)) if at <= live => live,
-            // LIVE, and the authority still says no: rarer the longer that lasts, each one is a
-            // line in a log.
-            (_, Some(live)) => {
+        let Some(cheap) = &self.cheap else { return next };
+        let Some(cheap) = &cheap.last else { return Duration::MAX };
+        match self.live_since {
+            Some(live) if at <= live => live,
+            Some(_) if self.denied_since.is_some_and(|since| at.saturating_sub(since) >= EAGER) => {
+                next.max(at + RARELY)
+            }
+            Some(live) if self.denied_since.is_none() => {
                 next.max(at + (at.saturating_sub(live) / SHARE_OF_PROXY).min(LONGEST_PAUSE))
             }
-            (Some(Look { seen: Observation::NotReady { .. }, .. }), _)
-                if self.shape.same_server =>
-            {
-                Duration::MAX
-            }
-            (Some(_), _) if last.is_none() => at,
-            (Some(cheap), _) if let Some(closed) = self.closed_authority() => {
-                closed.next(cheap.distance())
-            }
-            (Some(Look { seen: Observation::NotReady { .. }, .. }), _) => at + SECOND_OPINION_PAUSE,
-            (Some(_), _) => next.max(at + AUTHORITY_PAUSE),
-            // Nobody there: the address of the mesh's other versions is asked at once.
-            _ if self.current > 0 && !failed => at,
-            _ => next,
+            Some(_) => next,
+            None => self.beside_one_not_live(cheap, at, next),
         }
+    }
+
+    /// The same while the admin API says anything but LIVE.
+    fn beside_one_not_live(&self, cheap: &Look, at: Duration, next: Duration) -> Duration {
+        let says_no = matches!(cheap.seen, Observation::NotReady { .. });
+        if says_no && self.is_same_server {
+            return Duration::MAX;
+        }
+        if self.last_answer().is_none() {
+            return at;
+        }
+        if let Some(closed) = self.closed_endpoint() {
+            return closed.next(cheap.distance());
+        }
+        if says_no { at + SECOND_OPINION_PAUSE } else { next.max(at + RARELY) }
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// A Unix socket that is there, and that this user may not connect to.
+fn is_locked_up(url: &Endpoint, seen: &Observation) -> bool {
+    matches!(url.address, Address::Unix(_))
+        && matches!(seen, Observation::Failed(Fault::Unreachable(_)))
+}

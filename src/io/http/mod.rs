@@ -3,4 +3,5 @@
 pub mod client;
 pub mod fault;
 pub mod poller;
+pub mod pollers;
 pub mod response;

@@ -13,20 +13,24 @@ use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect,
-    recv, send, socket,
+    getpeername, getsockname, getsockopt, recv, send, socket, sockopt,
 };
 
 use crate::core::answer::{Answer, Fault};
 use crate::core::endpoint::{Address, Endpoint};
 use crate::core::signal::Signal;
 use crate::io::http::fault;
-use crate::io::http::response::{self, ROOM};
+use crate::io::http::response::{self, ROOM, Whole};
 use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::sock_diag::{self, Question};
 
 /// For how long the kernel's word is taken that nobody listens. What redirects connections on their
 /// way (iptables, eBPF) is not asked there, so that now and then it is tried.
 const BELIEVED: Duration = Duration::from_millis(500);
+
+/// How long a connection is used. A server that is being replaced may close its port and go on
+/// answering on connections that it has: only a new one tells.
+const RENEWED_AFTER: Duration = Duration::from_secs(1);
 
 /// Room for a usual answer.
 const USUAL_ROOM: usize = 1024;
@@ -35,12 +39,19 @@ const USUAL_ROOM: usize = 1024;
 #[derive(Debug)]
 pub struct Poller {
     address: Address,
-    /// What is sent, each time.
+    /// What is sent, each time; empty where it is enough that a connection is taken.
     request: Vec<u8>,
-    connection: Option<OwnedFd>,
+    connection: Option<Kept>,
     refused: Option<Refused>,
     /// Where answers are read into; there is more of it once one has not fitted.
     room: Vec<u8>,
+}
+
+/// A connection that the next request may use.
+#[derive(Debug)]
+struct Kept {
+    connection: OwnedFd,
+    since: Instant,
 }
 
 /// Nobody listened.
@@ -81,13 +92,17 @@ impl Poller {
         let Endpoint { address, path } = endpoint;
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", address.host_header()).into_bytes();
-        Self {
-            address: address.clone(),
-            request,
-            connection: None,
-            refused: None,
-            room: vec![0; USUAL_ROOM],
-        }
+        Self::asking(address.clone(), request)
+    }
+
+    /// One that only connects. A connection that is taken is told as an empty 200.
+    #[must_use]
+    pub fn connecting(address: Address) -> Self {
+        Self::asking(address, Vec::new())
+    }
+
+    fn asking(address: Address, request: Vec<u8>) -> Self {
+        Self { address, request, connection: None, refused: None, room: vec![0; USUAL_ROOM] }
     }
 
     /// Looks, and gives up at `until`. What is longer than [`ROOM`] is cut.
@@ -106,8 +121,8 @@ impl Poller {
         let mut exchange = Exchange { request: &self.request, room: &mut self.room, until, stop };
         // Taken out, so that a look given up half-way leaves no connection with half an answer on
         // it.
-        let kept = self.connection.take().map(|kept| exchange.over(kept));
-        let exchanged = match kept {
+        let kept = self.connection.take().filter(|kept| kept.since.elapsed() < RENEWED_AFTER);
+        let exchanged = match kept.map(|kept| exchange.over(kept)) {
             // The server closed an idle connection just as we used it: that says nothing about its
             // readiness.
             None | Some(Err(Unseen::Fault(Fault::Broken(_)))) => {
@@ -161,20 +176,17 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Tries the addresses in order.
-    fn over_new_connection(
-        &mut self,
-        address: &Address,
-    ) -> Result<(Answer, Option<OwnedFd>), Unseen> {
+    fn over_new_connection(&mut self, address: &Address) -> Result<(Answer, Option<Kept>), Unseen> {
         if let Address::Unix(path) = address {
             let address = UnixAddr::new(path).map_err(unconnected)?;
             let connection = self.connected(AddressFamily::Unix, &address)?;
-            return self.received(connection);
+            return self.received(Kept { connection, since: Instant::now() });
         }
         let mut fault = None;
         for address in address.socket_addresses() {
             let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
             match self.connected(family, &SockaddrStorage::from(address)) {
-                Ok(connection) => return self.received(connection),
+                Ok(connection) => return self.received_by_another(connection),
                 Err(Unseen::Fault(next)) => fault = Some(fault::of_several(fault, next)),
                 Err(stopped) => return Err(stopped),
             }
@@ -182,9 +194,36 @@ impl Exchange<'_> {
         Err(fault.unwrap_or(Fault::Refused).into())
     }
 
-    fn over(&mut self, connection: OwnedFd) -> Result<(Answer, Option<OwnedFd>), Unseen> {
-        self.sent(&connection)?.map_err(broken)?;
-        self.received(connection)
+    /// The same where the other end may be ours: where the port that is asked is one of those that
+    /// the kernel gives to outgoing connections, it may give us that very port, and connects us to
+    /// ourselves. Then nobody listens there. Its own request is no answer, so that only a broken
+    /// one is looked into.
+    fn received_by_another(
+        &mut self,
+        connection: OwnedFd,
+    ) -> Result<(Answer, Option<Kept>), Unseen> {
+        if self.request.is_empty() {
+            self.ready(&connection, PollFlags::POLLOUT)?;
+            let error = getsockopt(&connection, sockopt::SocketError).map_err(unconnected)?;
+            if error != 0 {
+                return Err(unconnected(Errno::from_raw(error)).into());
+            }
+            if is_connected_to_itself(&connection) {
+                return Err(Fault::Refused.into());
+            }
+            return Ok((Answer { status: 200, server: None, body: Vec::new() }, None));
+        }
+        match self.answer_on(&connection) {
+            Err(Unseen::Fault(Fault::Broken(_))) if is_connected_to_itself(&connection) => {
+                Err(Fault::Refused.into())
+            }
+            answer => answer.map(|whole| kept(whole, Kept { connection, since: Instant::now() })),
+        }
+    }
+
+    fn over(&mut self, kept: Kept) -> Result<(Answer, Option<Kept>), Unseen> {
+        self.sent(&kept.connection)?.map_err(broken)?;
+        self.received(kept)
     }
 
     /// A new connection with the request on it. Sending tells how connecting went.
@@ -218,10 +257,14 @@ impl Exchange<'_> {
     }
 
     /// The answer, and the connection where the next request may use it.
-    fn received(&mut self, connection: OwnedFd) -> Result<(Answer, Option<OwnedFd>), Unseen> {
+    fn received(&mut self, on: Kept) -> Result<(Answer, Option<Kept>), Unseen> {
+        Ok(kept(self.answer_on(&on.connection)?, on))
+    }
+
+    fn answer_on(&mut self, connection: &OwnedFd) -> Result<Whole, Unseen> {
         let mut length = 0;
         loop {
-            self.ready(&connection, PollFlags::POLLIN)?;
+            self.ready(connection, PollFlags::POLLIN)?;
             if length == self.room.len() {
                 self.room.resize(ROOM, 0);
             }
@@ -233,7 +276,7 @@ impl Exchange<'_> {
                 };
             length += count;
             if let Some(whole) = response::read(&self.room[..length], count == 0)? {
-                return Ok((whole.answer, whole.is_kept_alive.then_some(connection)));
+                return Ok(whole);
             }
         }
     }
@@ -246,6 +289,16 @@ impl Exchange<'_> {
             Err(error) => Err(Fault::Unreachable(error.to_string()).into()),
         }
     }
+}
+
+fn kept(whole: Whole, on: Kept) -> (Answer, Option<Kept>) {
+    (whole.answer, whole.is_kept_alive.then_some(on))
+}
+
+/// Are both ends of a TCP connection the same socket?
+fn is_connected_to_itself(connection: &OwnedFd) -> bool {
+    let own = getsockname::<SockaddrStorage>(connection.as_raw_fd());
+    own.is_ok_and(|own| getpeername(connection.as_raw_fd()) == Ok(own))
 }
 
 fn unconnected(error: Errno) -> Fault {

@@ -70,7 +70,8 @@ fn whole(
         .is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
     // What nobody asked for behind the answer would be taken for the next one.
     let is_kept_alive = head.version == Some(1) && !is_last && body.rest == Some(0);
-    let server = header(head.headers, "server").map(server_name);
+    let server = header(head.headers, "server").or_else(|| header(head.headers, "x-powered-by"));
+    let server = server.map(server_name);
     Ok(Some(Whole { answer: Answer { status, server, body: body.bytes }, is_kept_alive }))
 }
 

@@ -20,7 +20,7 @@ use crate::core::sockets::diag::{self, Dump, Family, Refused};
 use crate::core::sockets::listener::Listener;
 
 /// How long the kernel may take for one part of its answer; it needs microseconds.
-const PATIENCE_MS: i64 = 500;
+const ANSWER_WITHIN_MS: i64 = 500;
 
 /// How much of an answer is read: 150,000 listening sockets, 40,000 connections.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -57,8 +57,8 @@ impl Kernel {
         let (family, kind) = (AddressFamily::Netlink, SockType::Datagram);
         let descriptor =
             socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
-        let patience = TimeVal::milliseconds(PATIENCE_MS);
-        setsockopt(&descriptor, sockopt::ReceiveTimeout, &patience)?;
+        let limit = TimeVal::milliseconds(ANSWER_WITHIN_MS);
+        setsockopt(&descriptor, sockopt::ReceiveTimeout, &limit)?;
         Ok(Self(File::from(descriptor)))
     }
 

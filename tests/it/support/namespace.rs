@@ -13,6 +13,7 @@
 )]
 
 use std::any::type_name_of_val;
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -73,25 +74,49 @@ pub(crate) fn must_be_permitted() {
     }
 }
 
+const LOOPBACK_INDEX: i32 = 1;
+
 /// Sets the flag `IFF_UP` of `lo`, which is down in a new network namespace (`rtnetlink(7)`).
 fn bring_loopback_up() {
-    const LENGTH: u32 = 32;
     const RTM_NEWLINK: u16 = 16;
-    const NLM_F_REQUEST_AND_ACK: u16 = 1 | 4;
-    const LOOPBACK_INDEX: i32 = 1;
     const IFF_UP: u32 = 1;
-    let header = [
-        &LENGTH.to_ne_bytes()[..],
-        &RTM_NEWLINK.to_ne_bytes(),
+    // struct ifinfomsg: family, padding, type, index, flags, which flags to change.
+    let link =
+        [&[0; 4][..], &LOOPBACK_INDEX.to_ne_bytes(), &IFF_UP.to_ne_bytes(), &IFF_UP.to_ne_bytes()];
+    tell_the_kernel(RTM_NEWLINK, &link.concat());
+}
+
+/// Gives `lo` another address, which this host answers at from then on: as a pod's own, or as
+/// redirected connections are answered.
+pub(crate) fn give_loopback(address: Ipv4Addr) {
+    const RTM_NEWADDR: u16 = 20;
+    const IFA_LOCAL: u16 = 2;
+    const AF_INET: u8 = 2;
+    // struct ifaddrmsg: family, prefix length, flags, scope, index; struct rtattr: length, type.
+    let message = [
+        &[AF_INET, 32, 0, 0][..],
+        &LOOPBACK_INDEX.to_ne_bytes(),
+        &8_u16.to_ne_bytes(),
+        &IFA_LOCAL.to_ne_bytes(),
+        &address.octets(),
+    ];
+    tell_the_kernel(RTM_NEWADDR, &message.concat());
+}
+
+/// One message of `rtnetlink(7)`, acknowledged.
+fn tell_the_kernel(kind: u16, body: &[u8]) {
+    const HEADER: usize = 16;
+    const NLM_F_REQUEST_AND_ACK: u16 = 1 | 4;
+    let length = u32::try_from(HEADER + body.len()).expect("it is short");
+    let message = [
+        &length.to_ne_bytes()[..],
+        &kind.to_ne_bytes(),
         &NLM_F_REQUEST_AND_ACK.to_ne_bytes(),
         &1_u32.to_ne_bytes(),
         &0_u32.to_ne_bytes(),
-    ];
-    // struct ifinfomsg: family, padding, type, index, flags, which flags to change.
-    let link =
-        [&[0; 4][..], &LOOPBACK_INDEX.to_ne_bytes(), &IFF_UP.to_ne_bytes(), &IFF_UP.to_ne_bytes()]
-            .concat();
-    let message = [&header.concat()[..], &link].concat();
+        body,
+    ]
+    .concat();
     let netlink = socket::socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -108,7 +133,7 @@ fn bring_loopback_up() {
         .expect("the kernel acknowledges");
     assert!(
         length >= 20 && answer[16..20] == [0; 4],
-        "the kernel refuses to bring lo up: {:?}",
+        "the kernel refuses message {kind} about lo: {:?}",
         &answer[..length]
     );
 }

@@ -9,6 +9,8 @@ use super::shared::{DEADLINE, Shared};
 pub(crate) enum Reply {
     /// A complete HTTP/1.1 answer.
     Answer(Answer),
+    /// These bytes, as a real proxy was seen to answer.
+    Recorded(&'static [u8]),
     /// Accepts the request and never answers.
     Silence,
     /// Bytes that are no HTTP.
@@ -94,6 +96,11 @@ impl Reply {
         Self::Held(gate.clone(), Box::new(self))
     }
 
+    /// An answer of `tests/fixtures/meshes`.
+    pub(crate) fn recorded(bytes: &'static [u8]) -> Self {
+        Self::Recorded(bytes)
+    }
+
     fn changed(mut self, change: impl FnOnce(&mut Answer)) -> Self {
         match &mut self {
             Self::Answer(answer) => change(answer),
@@ -113,6 +120,11 @@ impl Reply {
             Self::Answer(answer) => {
                 stream.write_all(&answer.bytes())?;
                 return Ok(!answer.close);
+            }
+            Self::Recorded(bytes) => {
+                stream.write_all(bytes)?;
+                let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+                return Ok(!text.contains("connection: close"));
             }
             Self::Silence => stay_silent(stream),
             Self::Garbage => stream.write_all(b"\x16\x03\x01\x00 not a word of HTTP \r\n\r\n")?,
