@@ -3,6 +3,7 @@
 
 mod auto;
 mod check;
+mod doctor;
 mod drain;
 mod examples;
 mod exec;

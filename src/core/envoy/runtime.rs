@@ -17,6 +17,9 @@ const WANTED: &[Path] = &[LAYERS, ENTRIES];
 /// The page takes 0.3 KB with Istio.
 const MOST_PART: usize = 256 * 1024;
 
+/// More values than these are set in no proxy.
+const MOST_VALUES: usize = 2_000;
+
 /// More names than these tell a reader nothing.
 const MOST_NAMES: usize = 50;
 
@@ -28,10 +31,17 @@ const ADMIN: &str = "admin";
 #[derive(Debug)]
 pub struct RuntimePage {
     picker: Picker,
+    values: Values,
+    is_cut: bool,
+}
+
+/// The page is a map: its layers may come before its entries or behind them.
+#[derive(Debug, Default)]
+struct Values {
     /// Where the admin layer stands among the layers.
     admin: Option<usize>,
-    names: Vec<String>,
-    is_cut: bool,
+    /// What is set, and in which layer.
+    set: Vec<(usize, String)>,
 }
 
 impl Page for RuntimePage {
@@ -42,54 +52,61 @@ impl Page for RuntimePage {
 
     fn begin() -> Self {
         let picker = Picker::new(WANTED, MOST_PART);
-        Self { picker, admin: None, names: Vec::new(), is_cut: false }
+        Self { picker, values: Values::default(), is_cut: false }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
-        let Self { picker, admin, names, is_cut } = self;
+        let Self { picker, values, is_cut } = self;
         picker.feed(bytes, &mut |path, part| {
-            let Some(part) = part else {
-                *is_cut = true;
-                return;
-            };
-            let read = if path == LAYERS { read_layers(part, admin) } else { Ok(()) };
-            let read = if path == ENTRIES { read_entries(part, *admin, names) } else { read };
-            *is_cut |= read.is_err();
+            let read = part.map(|part| match path {
+                LAYERS => values.read_layers(part),
+                _ => values.read_entries(part),
+            });
+            *is_cut |= !matches!(read, Some(Ok(())));
         })
     }
 
     fn end(self) -> Result<Vec<String>, Unread> {
         self.picker.finish()?;
-        if self.is_cut { Err(Unread::TooLarge(MOST_PART)) } else { Ok(self.names) }
+        if self.is_cut {
+            return Err(Unread::TooLarge(MOST_PART));
+        }
+        let Values { admin, set } = self.values;
+        let by_hand = set.into_iter().filter(|(layer, _)| Some(*layer) == admin);
+        Ok(by_hand.map(|(_, name)| name).take(MOST_NAMES).collect())
     }
 }
 
-fn read_layers(part: &[u8], admin: &mut Option<usize>) -> Result<(), Unread> {
-    let mut at = 0;
-    json::read(part, &mut |layers| {
-        layers.items(&mut |layer| {
-            layer.with_text(&mut |name| *admin = admin.or((name == ADMIN).then_some(at)));
-            at += 1;
-        });
-    })
-}
+impl Values {
+    fn read_layers(&mut self, part: &[u8]) -> Result<(), Unread> {
+        let mut at = 0;
+        json::read(part, &mut |layers| {
+            layers.items(&mut |layer| {
+                layer.with_text(&mut |name| {
+                    self.admin = self.admin.or((name == ADMIN).then_some(at));
+                });
+                at += 1;
+            });
+        })
+    }
 
-/// A layer that does not set a value has an empty text for it.
-fn read_entries(part: &[u8], admin: Option<usize>, names: &mut Vec<String>) -> Result<(), Unread> {
-    json::read(part, &mut |entries| {
-        entries.fields(&mut |name, entry| {
-            entry.at(&["layer_values"], &mut |values| {
-                let mut at = 0;
-                values.items(&mut |value| {
-                    let is_set = value.text().is_some_and(|value| !value.is_empty());
-                    if Some(at) == admin && is_set && names.len() < MOST_NAMES {
-                        names.push(json::clean(name));
-                    }
-                    at += 1;
+    /// A layer that does not set a value has an empty text for it.
+    fn read_entries(&mut self, part: &[u8]) -> Result<(), Unread> {
+        json::read(part, &mut |entries| {
+            entries.fields(&mut |name, entry| {
+                entry.at(&["layer_values"], &mut |values| {
+                    let mut at = 0;
+                    values.items(&mut |value| {
+                        let is_set = value.text().is_some_and(|value| !value.is_empty());
+                        if is_set && self.set.len() < MOST_VALUES {
+                            self.set.push((at, json::clean(name)));
+                        }
+                        at += 1;
+                    });
                 });
             });
-        });
-    })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +124,10 @@ mod tests {
             whole::<RuntimePage>(body),
             Ok(vec!["fault.http.abort.abort_percent".to_owned()])
         );
+        let turned =
+            br#"{"entries":{"a.b":{"layer_values":["","1"]},"c":{"layer_values":["1",""]}},
+            "layers":["global config","admin"]}"#;
+        assert_eq!(whole::<RuntimePage>(turned), Ok(vec!["a.b".to_owned()]));
         for empty in ["{}", r#"{"layers":[],"entries":{}}"#, r#"{"layers":null,"entries":[1]}"#] {
             assert_eq!(whole::<RuntimePage>(empty.as_bytes()), Ok(vec![]), "{empty}");
         }

@@ -285,7 +285,10 @@ impl Envoy {
         let mut command = Command::new(binary());
         command.arg("--config-path").arg(config).arg("--log-path").arg(directory.join("log"));
         command.arg("--admin-address-path").arg(directory.join("admin"));
-        command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "info"]);
+        command.args(["--disable-hot-restart", "--concurrency", "1"]);
+        if !options.contains(&"--log-level") {
+            command.args(["--log-level", "info"]);
+        }
         command.args(["--file-flush-interval-msec", "20"]).args(options);
         Self { process: Process::spawn(command.current_dir(directory.path())), directory }
     }

@@ -236,6 +236,11 @@ impl StandIn {
         self.requests(target).len()
     }
 
+    /// How many requests for anything there were so far.
+    pub(crate) fn all_requests(&self) -> usize {
+        self.state.look(|state| state.requests.len())
+    }
+
     /// How many connections were accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.state.look(|state| state.connections)

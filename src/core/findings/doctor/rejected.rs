@@ -113,8 +113,13 @@ fn updates(pages: &Pages) -> Option<Diagnosis> {
 }
 
 /// Envoy's reason without the configuration that it sometimes quotes: that begins with a brace, or
-/// behind the reason in parentheses.
+/// behind the reason in parentheses; and Lua calls a script by its first line.
 fn told(details: &str) -> String {
+    const SCRIPT: &str = "[string \"";
+    let named = details.split_once(SCRIPT).and_then(|(before, script)| {
+        Some(format!("{before}[string{}", &script[script.find("\"]:")? + 1..]))
+    });
+    let details = named.as_deref().unwrap_or(details);
     let end = details.find('{').unwrap_or(details.len());
     let mut text = &details[..end];
     if text.contains("constraint validation failed") || text.contains("arse JSON") {
@@ -136,8 +141,8 @@ mod tests {
     fn the_reason_is_told_and_the_configuration_is_not() {
         let table = [
             (
-                "script load error: [string \"f(\"]:1: near '<eof>'",
-                "script load error: [string \"f(\"]:1: near '<eof>'",
+                "script load error: [string \"f( -- hunter2\"]:1: near '<eof>'",
+                "script load error: [string]:1: near '<eof>'",
             ),
             (
                 "Proto constraint validation failed (X.Y: value length must be at least 1 \
