@@ -17,14 +17,9 @@ use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::identity as ids;
 use crate::core::findings::listen::facts;
 use crate::core::findings::listen::judge::before_the_wait;
+use crate::core::findings::listen::settling::Settling;
 use crate::core::findings::report::Report;
 use crate::core::proxy::Proxy;
-
-/// How long a supervised application is given to listen before nobody looks any more.
-const LISTENS_WITHIN: Duration = Duration::from_mins(1);
-
-/// How soon after the start it is looked at for the first time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// `meshim check`: 0 without an error among the findings, else 1.
 ///
@@ -119,17 +114,12 @@ fn enforce(enforcement: Enforcement, findings: &[Finding]) -> Result<(), Failure
 /// a row (it may open several), judges them and logs the findings. Ends by itself after a minute
 /// without any. May be dropped at any time.
 pub async fn after_start(proxy: &Proxy, declared: &[SocketAddr], request_timeout: Duration) {
-    let began = Instant::now();
-    let mut before: Vec<SocketAddr> = Vec::new();
-    while began.elapsed() < LISTENS_WITHIN {
-        let now = began.elapsed();
-        // Some 25 looks in the whole minute: an application that never listens is hardly ever woken
-        // up for.
-        sleep((now / 4).max(FIRST_PAUSE)).await;
+    let (began, mut settling) = (Instant::now(), Settling::default());
+    while let Some(rest) = settling.rest(began.elapsed()) {
+        sleep(rest).await;
         let pod = pod::of_sockets(proxy.clone());
-        let listening: Vec<SocketAddr> =
-            pod.application().iter().map(|(socket, _)| socket.bound.address).collect();
-        if !listening.is_empty() && listening == before {
+        let listening = pod.application().iter().map(|(socket, _)| socket.bound.address).collect();
+        if settling.has_settled(listening) {
             let findings = pod::judge_for_real(proxy, declared, request_timeout).await.findings;
             for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
                 warn_of(finding);
@@ -137,7 +127,6 @@ pub async fn after_start(proxy: &Proxy, declared: &[SocketAddr], request_timeout
             tracing::debug!(findings = findings.len(), "looked at where the application listens");
             return;
         }
-        before = listening;
     }
     tracing::debug!("the application has not listened on any port within a minute");
 }

@@ -16,9 +16,8 @@ use crate::core::envoy::init_dump::InitDump;
 use crate::core::envoy::manifest::ManifestPage;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
-use crate::core::findings::finding::Severity;
 use crate::core::findings::judged::Judged;
-use crate::core::findings::listen::judge::{before_start, for_real};
+use crate::core::findings::listen::judge::{before_start, for_real, wants_the_manifest};
 use crate::core::findings::pod::{Addresses, Asked, Expected, Pod, Readiness, Sockets};
 use crate::core::mesh::Mesh;
 use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
@@ -99,15 +98,11 @@ pub(super) async fn judge_for_real(
     judge(pod, for_real, timeout).await
 }
 
-/// `/server_info` costs the proxy 13 times what `/ready` does: it is asked for only where nothing
-/// else tells how traffic is forwarded and where the pod is, or where something seems to be wrong.
 async fn judge(mut pod: Pod, judge: fn(&Pod) -> Judged, timeout: Duration) -> Judged {
     pod.clusters = clusters(&pod.proxy, timeout).await;
     pod.addresses = addresses(&pod.manifest);
-    let is_known = pod.clusters.said().is_some_and(|clusters| !clusters.is_empty())
-        && !pod.addresses.all().is_empty();
     let judged = judge(&pod);
-    if is_known && judged.findings.iter().all(|finding| finding.severity == Severity::Info) {
+    if !wants_the_manifest(&pod, &judged) {
         return judged;
     }
     pod.manifest = manifest(&pod.proxy, timeout).await;

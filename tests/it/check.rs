@@ -5,11 +5,14 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
+use crate::support::envoy::{self, Bootstrap, Envoy};
 use crate::support::istio::{Admin, clusters, codes, not_seen, original_dst, read, server_info_of};
 use crate::support::meshim::Meshim;
 use crate::support::namespace::inside;
 use crate::support::reply::Reply;
+use crate::support::shared::poll;
 use crate::support::standin::StandIn;
+use crate::support::xds::LateXds;
 
 const LOOPBACK: &str = "listens-on-loopback-only";
 
@@ -26,6 +29,35 @@ fn the_state_that_a_wait_would_see_is_the_first_finding() {
             let finding = report["findings"][0].to_string();
             assert!(finding.contains(word) && finding.contains(cause), "{finding}");
         }
+    });
+}
+
+#[test]
+fn a_real_envoy_is_judged_by_what_it_says_from_its_start_to_its_end() {
+    envoy::binary();
+    inside(|| {
+        let xds = LateXds::new();
+        let envoy = Envoy::start(&Bootstrap::with_admin("127.0.0.1", 0).following(xds.port()));
+        let url = envoy.admin_url();
+        let check = |code: i32| {
+            let check = Meshim::does("check").with(["--output=json", "--admin-url", &url]);
+            read(&check.run().expect_code(code))
+        };
+        xds.wait_until_asked();
+        let report = check(1);
+        assert_eq!(codes(&report), [("proxy-not-ready", "error")]);
+        assert!(report["findings"][0].to_string().contains("PRE_INITIALIZING"), "{report}");
+        xds.release_clusters();
+        xds.release_listeners();
+        poll(|| (envoy.asks("GET", "/ready").0 == 200).then_some(()));
+        assert_eq!(codes(&check(0)), []);
+        envoy.asks("POST", "/healthcheck/fail");
+        let report = check(1);
+        assert_eq!(codes(&report), [("proxy-not-ready", "error")]);
+        assert!(report["findings"][0].to_string().contains("the proxy is draining"), "{report}");
+        nix::sys::signal::kill(envoy.pid(), nix::sys::signal::Signal::SIGKILL).expect("it runs");
+        poll(|| envoy.has_ended().then_some(()));
+        assert_eq!(codes(&check(1)), [("proxy-gone", "error")]);
     });
 }
 

@@ -8,4 +8,5 @@ pub mod judge;
 pub mod messages;
 pub mod past_the_proxy;
 pub mod reach;
+pub mod settling;
 mod unseen;

@@ -251,3 +251,19 @@ fn with_interception_off_the_kernel_delivers() {
     assert_eq!(short(&found), [(Code::ListensOnLoopbackOnly, Severity::Error)]);
     assert!(found[0].why.contains("the kernel delivers to 10.0.0.5"), "{found:?}");
 }
+
+#[test]
+fn server_info_is_asked_for_only_where_it_could_change_something() {
+    let told = named(&[8080]);
+    let judged = |severity| {
+        let (seen, why, remedy) = (String::new(), String::new(), String::new());
+        let code = Code::NobodyListens;
+        Judged::from(vec![Finding { code, severity, seen, why, remedy, source: "" }])
+    };
+    assert!(!wants_the_manifest(&told, &Judged::default()));
+    assert!(!wants_the_manifest(&told, &judged(Severity::Info)));
+    assert!(wants_the_manifest(&told, &judged(Severity::Warning)));
+    assert!(wants_the_manifest(&unseen(), &Judged::default()));
+    let nowhere = Pod { addresses: Addresses::default(), ..told };
+    assert!(wants_the_manifest(&nowhere, &Judged::default()));
+}
