@@ -15,8 +15,8 @@ kinds = {struct.unpack_from("<I", elf, table + index * size)[0] for index in ran
 sys.exit(bool(kinds & {2, 3}))  # PT_DYNAMIC, PT_INTERP
 PYTHON
 
-# The goal: 1.0 MB. The larger one has 995,488 bytes today.
-limit=1000000
+# The bound: 1.1 MB.
+limit=1100000
 [ "$(stat -c %s "$binary")" -le $limit ] || fail "takes $(stat -c %s "$binary") bytes, more than $limit"
 
 machine=$(od -An -tu2 -j18 -N2 "$binary" | tr -d ' ')
