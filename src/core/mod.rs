@@ -15,6 +15,7 @@ pub mod profiles;
 pub mod proxy;
 pub mod signal;
 pub mod sockets;
+pub mod sorted;
 pub mod stopping;
 pub mod text;
 pub mod timestamp;

@@ -24,9 +24,9 @@ const MOST: usize = 20_000;
 pub fn all() -> std::io::Result<Vec<Process>> {
     let proc = Path::new("/proc");
     let uptime = fs::read_to_string(proc.join("uptime"))?;
-    let uptime = uptime.split_ascii_whitespace().next().and_then(|text| text.parse().ok());
-    let up: Duration =
-        uptime.and_then(|up| Duration::try_from_secs_f64(up).ok()).unwrap_or_default();
+    // Whole seconds: reading floats would be a hundredth of the binary.
+    let seconds = uptime.split(['.', ' ']).next().and_then(|text| text.parse().ok());
+    let up = Duration::from_secs(seconds.unwrap_or_default());
     let ours = fs::read_link(proc.join("self/ns/mnt")).ok();
     let own = getpid().as_raw().cast_unsigned();
     let pids = fs::read_dir(proc)?.flatten().filter_map(|entry| {

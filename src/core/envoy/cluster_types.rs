@@ -2,12 +2,12 @@
 //!
 //! Owns the one question: which of them have no endpoints by nature; must never judge.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::envoy::page::{self, Page};
 use crate::core::envoy::picker::{EACH, Path, Picker};
 use crate::core::envoy::unread::Unread;
+use crate::core::sorted::SortedSet;
 
 const KIND: Path = &["configs", EACH, "@type"];
 const NAME: Path = &["configs", EACH, "cluster", "name"];
@@ -23,11 +23,11 @@ const MOST_CLUSTERS: usize = 2_000;
 pub struct OriginalDestinationsPage {
     picker: Picker,
     name: Option<String>,
-    found: BTreeSet<String>,
+    found: SortedSet<String>,
 }
 
 impl Page for OriginalDestinationsPage {
-    type Content = BTreeSet<String>;
+    type Content = SortedSet<String>;
     /// The names come behind it, as [`names`](crate::core::envoy::endpoints::names) writes them.
     const QUERY: &'static str = "/config_dump?resource=dynamic_active_clusters\
                                  &mask=cluster.name,cluster.type&name_regex=";
@@ -35,7 +35,7 @@ impl Page for OriginalDestinationsPage {
     const WITHIN: Duration = Duration::from_secs(5);
 
     fn begin() -> Self {
-        Self { picker: Picker::new(WANTED, 1024), name: None, found: BTreeSet::new() }
+        Self { picker: Picker::new(WANTED, 1024), name: None, found: SortedSet::new() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
@@ -50,7 +50,7 @@ impl Page for OriginalDestinationsPage {
         })
     }
 
-    fn end(self) -> Result<BTreeSet<String>, Unread> {
+    fn end(self) -> Result<SortedSet<String>, Unread> {
         self.picker.finish().map(|()| self.found)
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! Owns the query, whose names are a regular expression, and the counting; must never judge.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::core::envoy::json;
 use crate::core::envoy::page::{self, Page};
 use crate::core::envoy::picker::{EACH, Path, Picker};
 use crate::core::envoy::unread::Unread;
+use crate::core::sorted::SortedMap;
 
 const KIND: Path = &["configs", EACH, "@type"];
 const CLUSTER: Path = &["configs", EACH, "endpoint_config", "cluster_name"];
@@ -34,7 +34,7 @@ pub struct Health {
 }
 
 /// The clusters that were found, by name.
-pub type Endpoints = BTreeMap<String, Health>;
+pub type Endpoints = SortedMap<String, Health>;
 
 /// Reads the page.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Page for EndpointsPage {
             CLUSTER => {
                 *cluster = page::read::<String>(part).filter(|_| found.len() < MOST_CLUSTERS);
                 if let Some(cluster) = cluster {
-                    found.entry(cluster.clone()).or_default();
+                    found.get_or_default(cluster.clone());
                 }
             }
             _ => {
@@ -161,8 +161,9 @@ mod tests {
           {"@type":"x","endpoint_config":{"endpoints":[{"lb_endpoints":[{}]}]}},
           {"@type":"x","endpoint_config":{"cluster_name":7,"endpoints":7}}]}"#;
         let found = whole::<EndpointsPage>(body).unwrap();
-        assert_eq!(found["outbound|80||a"], Health { endpoints: 6, healthy: 5 });
-        assert_eq!(found["empty"], Health::default());
+        let health = Health { endpoints: 6, healthy: 5 };
+        assert_eq!(found.get("outbound|80||a"), Some(&health));
+        assert_eq!(found.get("empty"), Some(&Health::default()));
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(whole::<EndpointsPage>(b"{}"), Ok(Endpoints::new()));
         assert!(whole::<EndpointsPage>(b"{\"configs\":[").is_err());

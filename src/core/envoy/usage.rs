@@ -2,13 +2,13 @@
 //!
 //! Owns the counting; must never judge. The text costs the proxy a quarter of what the JSON does.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::envoy::json::clean;
 use crate::core::envoy::lines::Lines;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::unread::Unread;
+use crate::core::sorted::SortedSet;
 
 /// A line is a cluster's name, an address, a counter.
 const MOST_LINE: usize = 4 * 1024;
@@ -20,7 +20,7 @@ const MOST_USED: usize = 2_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The names of the outbound clusters that have had a request or a connection.
-    pub used: BTreeSet<String>,
+    pub used: SortedSet<String>,
     /// How many outbound clusters there are in all.
     pub known: u64,
     /// Some were left out: there are too many.

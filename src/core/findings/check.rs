@@ -50,7 +50,9 @@ pub fn judge_all(judges: &[Judge], pod: &Pod) -> Verdict {
             }
         }
     }
-    verdict.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    crate::core::sorted::sort_by_key(&mut verdict.findings, |finding| {
+        std::cmp::Reverse(finding.severity)
+    });
     verdict
 }
 

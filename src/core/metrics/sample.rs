@@ -21,8 +21,9 @@ impl<'a> Sample<'a> {
             None => line.split_once(' ').map(|(name, rest)| (name, ("", rest)))?,
         };
         let (labels, rest) = rest;
-        // A time may stand behind the value.
-        let value = rest.split_ascii_whitespace().next()?.parse().ok();
+        // A time may stand behind the value. Read as JSON's numbers are: the library's own reading
+        // of floats, with its tables, would be a hundredth of the binary.
+        let value = serde_json::from_str(rest.split_ascii_whitespace().next()?).ok();
         let is_name = !head.is_empty() && !head.starts_with('#') && !head.contains(' ');
         let value = value.filter(|value: &f64| is_name && value.is_finite())?;
         Some(Self { name: head, labels, value })

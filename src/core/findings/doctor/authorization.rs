@@ -3,8 +3,6 @@
 //! Owns the judgement. That single requests are refused is what such policies are for, and no
 //! finding.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::core::envoy::listeners::{Chain, Protocol};
 use crate::core::envoy::rbac::{Rbac, Whom};
 use crate::core::findings::codes::Code;
@@ -14,6 +12,7 @@ use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::ports::{Port, inbound};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
+use crate::core::sorted::{SortedMap, SortedSet};
 
 /// What istiod puts behind a policy's name where its `CUSTOM` provider is wrong.
 const BAD_CUSTOM: &str = "-deny-due-to-bad-CUSTOM-action";
@@ -40,10 +39,10 @@ enum Cause {
 /// The listeners could not be read.
 pub fn judge(pages: &Pages) -> Judged {
     let listeners = page(&pages.listeners)?;
-    let mut causes: BTreeMap<Cause, BTreeSet<Option<u64>>> = BTreeMap::new();
+    let mut causes: SortedMap<Cause, SortedSet<Option<u64>>> = SortedMap::new();
     for port in inbound(listeners) {
         for cause in causes_of(&port) {
-            causes.entry(cause).or_default().insert(port.number);
+            causes.get_or_default(cause).insert(port.number);
         }
     }
     let found: Vec<Diagnosis> =
@@ -54,18 +53,18 @@ pub fn judge(pages: &Pages) -> Judged {
 
 /// A sniffed port, and one that no Service names, has HTTP and TCP chains: there an ALLOW policy
 /// with HTTP fields has no rule for TCP, which is usual. So HTTP decides where there is any.
-fn causes_of(port: &Port<'_>) -> BTreeSet<Cause> {
+fn causes_of(port: &Port<'_>) -> SortedSet<Cause> {
     let has_http = port.chains.iter().any(|chain| chain.protocol == Protocol::Http);
     let decides = |chain: &&&Chain| !has_http || chain.protocol == Protocol::Http;
     let chains: Vec<&&Chain> = port.chains.iter().filter(decides).collect();
-    let mut causes = BTreeSet::new();
+    let mut causes = SortedSet::new();
     let all = |closed: &dyn Fn(&Rbac) -> bool| {
         !chains.is_empty() && chains.iter().all(|chain| chain.rbac.iter().any(closed))
     };
     let filters = || chains.iter().flat_map(|chain| &chain.rbac);
     if all(&Rbac::admits_nobody) {
         let closed = filters().filter(|rbac| rbac.admits_nobody());
-        let names: BTreeSet<&str> = closed
+        let names: SortedSet<&str> = closed
             .flat_map(|rbac| &rbac.policies)
             .filter(|policy| policy.whom == Whom::Nobody)
             .map(|policy| policy.name.as_str())
@@ -88,7 +87,7 @@ fn causes_of(port: &Port<'_>) -> BTreeSet<Cause> {
     causes
 }
 
-fn told(pages: &Pages, cause: &Cause, ports: &BTreeSet<Option<u64>>) -> Diagnosis {
+fn told(pages: &Pages, cause: &Cause, ports: &SortedSet<Option<u64>>) -> Diagnosis {
     let name = match cause {
         Cause::NoRules(name) | Cause::NoProvider(name) | Cause::Refused(name) => name.as_str(),
         Cause::NothingMatches => "",
@@ -165,7 +164,7 @@ fn provider(policy: &str) -> Option<&str> {
 }
 
 /// `ports 8080 and 9000, and any other port`
-fn which(ports: &BTreeSet<Option<u64>>) -> String {
+fn which(ports: &SortedSet<Option<u64>>) -> String {
     let numbers: Vec<u64> = ports.iter().filter_map(|port| *port).collect();
     let any = ports.contains(&None);
     match (&numbers[..], any) {

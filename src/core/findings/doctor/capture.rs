@@ -5,7 +5,7 @@
 //! Inbound, the application sees the proxy's own address (127.0.0.6), or there is a socket here
 //! with the two addresses swapped (TPROXY).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::core::envoy::annotations::{Annotations, Ports};
@@ -17,6 +17,7 @@ use crate::core::findings::doctor::pages::{Pages, Sockets, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
 use crate::core::sockets::connection::{Connection, State};
+use crate::core::sorted::SortedMap;
 
 /// How many connections one finding names.
 const MOST_TOLD: usize = 5;
@@ -48,7 +49,7 @@ enum Past {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Captured {
     /// By where they lead, with how many there are.
-    past: BTreeMap<Past, u64>,
+    past: SortedMap<Past, u64>,
     /// Outbound ones that went through.
     captured: u64,
 }
@@ -116,7 +117,7 @@ fn look(sockets: &Sockets, outbound: &[u16], own: &[u16]) -> Captured {
             (!is_captured).then_some(Past::Outbound(one.remote))
         };
         if let Some(past) = past {
-            *seen.past.entry(past).or_default() += 1;
+            *seen.past.get_or_default(past) += 1;
         }
     }
     seen

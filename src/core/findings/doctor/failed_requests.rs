@@ -2,8 +2,6 @@
 //!
 //! Owns the judgement, and what each flag means and asks for.
 
-use std::collections::BTreeMap;
-
 use crate::core::envoy::istio_series::{Counts, Reporter};
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
@@ -11,6 +9,7 @@ use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
+use crate::core::sorted::SortedMap;
 
 /// How many hosts are told.
 const MOST_HOSTS: usize = 10;
@@ -65,7 +64,7 @@ pub fn judge(pages: &Pages) -> Judged {
     if !counters.has_istio_metrics {
         return Err(hidden(pages));
     }
-    let mut hosts: BTreeMap<(&str, Counts), BTreeMap<&str, u64>> = BTreeMap::new();
+    let mut hosts: SortedMap<(&str, Counts), SortedMap<&str, u64>> = SortedMap::new();
     for series in &counters.series {
         let is_failure = series.flags != "-" && !series.flags.is_empty();
         if series.reporter != Reporter::Source || !is_failure {
@@ -75,12 +74,14 @@ pub fn judge(pages: &Pages) -> Judged {
         // The first flag that says why, not that retries did not help.
         let known = flags.clone().find(|flag| *flag != "URX" && meaning(flag).is_some());
         let Some(flag) = known.or_else(|| flags.clone().next()) else { continue };
-        let host = hosts.entry((series.host.as_str(), series.counts)).or_default();
-        let count = host.entry(flag).or_default();
+        let host = hosts.get_or_default((series.host.as_str(), series.counts));
+        let count = host.get_or_default(flag);
         *count = count.saturating_add(series.count);
     }
     let mut failed: Vec<_> = hosts.into_iter().filter(|(_, flags)| !flags.is_empty()).collect();
-    failed.sort_by_key(|(_, flags)| std::cmp::Reverse(flags.values().copied().max()));
+    crate::core::sorted::sort_by_key(&mut failed, |(_, flags)| {
+        std::cmp::Reverse(flags.values().copied().max())
+    });
     let is_cut = counters.is_cut || failed.len() > MOST_HOSTS;
     let told = failed
         .iter()
@@ -104,9 +105,9 @@ fn meaning(flag: &str) -> Option<(&'static str, bool, &'static str)> {
     Some((row.1, row.2, row.3))
 }
 
-fn told(pages: &Pages, host: &str, counts: Counts, flags: &BTreeMap<&str, u64>) -> Diagnosis {
+fn told(pages: &Pages, host: &str, counts: Counts, flags: &SortedMap<&str, u64>) -> Diagnosis {
     let mut flags: Vec<(&str, u64)> = flags.iter().map(|(flag, count)| (*flag, *count)).collect();
-    flags.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    crate::core::sorted::sort_by_key(&mut flags, |(_, count)| std::cmp::Reverse(*count));
     let total = flags.iter().map(|(_, count)| *count).fold(0, u64::saturating_add);
     let nothing_got_through =
         flags.iter().any(|(flag, _)| meaning(flag).is_some_and(|(_, nothing, _)| nothing));

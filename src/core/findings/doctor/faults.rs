@@ -89,7 +89,15 @@ fn injected(pages: &Pages) -> u64 {
 }
 
 /// A percentage without needless digits.
+/// With four digits behind the point at most, and in whole numbers: the formatting of floats alone
+/// would be a fiftieth of the binary.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a percentage is small, and `as` keeps within the bounds"
+)]
 fn rounded(percent: f64) -> String {
-    let text = format!("{percent:.4}");
+    let parts = (percent * 10_000.0).round() as u64;
+    let text = format!("{}.{:04}", parts / 10_000, parts % 10_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

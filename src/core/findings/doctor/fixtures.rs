@@ -61,8 +61,8 @@ pub(super) fn healthy() -> Pages {
 pub(super) fn with_routes(mut pages: Pages, routes: &[u8]) -> Pages {
     let routes = read::<RoutesPage>(routes);
     let (names, is_cut) = candidates(&routes);
-    let mut found = read::<EndpointsPage>(fixture!("healthy.endpoints.json"));
-    found.retain(|name, _| names.contains(name));
+    let found = read::<EndpointsPage>(fixture!("healthy.endpoints.json"));
+    let found = found.into_iter().filter(|(name, _)| names.contains(name)).collect();
     pages.endpoints = Ok(Asked { names, found, is_cut, ..Asked::default() });
     pages.routes = Ok(routes);
     pages

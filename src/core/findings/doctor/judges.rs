@@ -68,13 +68,15 @@ pub fn judge(pages: &Pages) -> Verdict {
             Err(why) => verdict.not_seen.push((*code, why, false)),
         }
     }
-    verdict.found.sort_by_key(|found| std::cmp::Reverse(found.finding.severity));
+    crate::core::sorted::sort_by_key(&mut verdict.found, |found| {
+        std::cmp::Reverse(found.finding.severity)
+    });
     verdict
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use crate::core::sorted::SortedSet;
     use std::time::Duration;
 
     use super::*;
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn every_code_of_the_doctor_has_one_judge() {
-        let codes: BTreeSet<Code> = JUDGES.iter().map(|(code, _)| *code).collect();
+        let codes: SortedSet<Code> = JUDGES.iter().map(|(code, _)| *code).collect();
         assert_eq!(codes.len(), JUDGES.len());
         let first = Code::ALL.iter().position(|code| *code == JUDGES[0].0).expect("it is one");
         assert_eq!(

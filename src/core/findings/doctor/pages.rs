@@ -2,7 +2,6 @@
 //!
 //! Owns the type, and the preconditions that several judges share; must never judge, and never ask.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::core::metrics::agent::Agent;
 use crate::core::metrics::linkerd::Linkerd;
 use crate::core::sockets::connection::Connection;
 use crate::core::sockets::owner::Socket;
+use crate::core::sorted::SortedSet;
 
 /// A page, or why there is none.
 pub type Read<T> = Result<T, NotSeen>;
@@ -69,11 +69,11 @@ pub struct Pages {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// By these names.
-    pub names: BTreeSet<String>,
+    pub names: SortedSet<String>,
     /// Those that it has.
     pub found: Endpoints,
     /// Those of them that have no endpoints by nature.
-    pub original_destinations: BTreeSet<String>,
+    pub original_destinations: SortedSet<String>,
     /// There were more names than are ever asked about.
     pub is_cut: bool,
 }
@@ -99,7 +99,7 @@ pub struct Container {
     /// How long its oldest process but meshim has run.
     pub age: Option<Duration>,
     /// The names of its processes, each once.
-    pub commands: BTreeSet<String>,
+    pub commands: SortedSet<String>,
 }
 
 impl Sockets {

@@ -2,8 +2,6 @@
 //!
 //! Owns the judgement: what is accepted is seen in the listeners, what really came in the counters.
 
-use std::collections::BTreeSet;
-
 use crate::core::envoy::istio_series::{Counts, Reporter, Series};
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
@@ -13,6 +11,7 @@ use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::ports::inbound;
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
+use crate::core::sorted::SortedSet;
 
 /// How many callers are named.
 const MOST_CALLERS: usize = 5;
@@ -55,7 +54,7 @@ fn told(pages: &Pages, open: &[Option<u64>], series: &[&Series], is_counted: boo
     };
     let (requests, connections) = (sum(Counts::Requests), sum(Counts::Connections));
     let came = requests > 0 || connections > 0;
-    let callers: BTreeSet<&str> =
+    let callers: SortedSet<&str> =
         series.iter().map(|series| series.source_workload.as_str()).take(MOST_CALLERS).collect();
     let traffic = match (requests, connections) {
         (0, 0) if is_counted => format!("no plaintext came {}", pages.since()),

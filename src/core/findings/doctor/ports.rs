@@ -2,9 +2,8 @@
 //!
 //! Owns which chains belong to which port of the application; must never judge.
 
-use std::collections::BTreeMap;
-
 use crate::core::envoy::listeners::{Chain, Direction, Listeners, Protocol, Transport};
+use crate::core::sorted::SortedMap;
 
 /// Istio's own inbound port: what is sent there on purpose is refused on purpose.
 const ISTIO_INBOUND: u64 = 15006;
@@ -22,14 +21,14 @@ pub struct Port<'a> {
 /// are inbound: each of its listeners is a port.
 #[must_use]
 pub fn inbound(listeners: &Listeners) -> Vec<Port<'_>> {
-    let mut ports: BTreeMap<Option<u64>, Vec<&Chain>> = BTreeMap::new();
+    let mut ports: SortedMap<Option<u64>, Vec<&Chain>> = SortedMap::new();
     for chain in &listeners.chains {
         let is_virtual = chain.listener == "virtualInbound";
         let number = if is_virtual { chain.port } else { chain.port.or(chain.listener_port) };
         let is_inbound =
             chain.direction != Direction::Outbound && chain.listener != "virtualOutbound";
         if is_inbound && chain.port != Some(ISTIO_INBOUND) {
-            ports.entry(number).or_default().push(chain);
+            ports.get_or_default(number).push(chain);
         }
     }
     ports.into_iter().map(|(number, chains)| Port { number, chains }).collect()

@@ -2,7 +2,6 @@
 //!
 //! Owns the sum and its one-line verdict; the forms are in `text` and `json`. Must never judge.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::core::findings::check;
@@ -13,6 +12,7 @@ use crate::core::findings::doctor::pages::Pages;
 use crate::core::findings::doctor::when::spoken;
 use crate::core::findings::finding::Severity;
 use crate::core::mesh::Mesh;
+use crate::core::sorted::SortedSet;
 
 /// What `check`'s judges are called among those that could not look.
 const CHECK: &str = "check";
@@ -80,7 +80,9 @@ impl Report {
         });
         let mut found: Vec<Diagnosis> = check.findings.into_iter().map(Diagnosis::from).collect();
         found.extend(verdict.found);
-        found.sort_by_key(|found| std::cmp::Reverse(found.finding.severity));
+        crate::core::sorted::sort_by_key(&mut found, |found| {
+            std::cmp::Reverse(found.finding.severity)
+        });
         let blind = blind.chain(of_check).collect();
         Self {
             subject: Subject::of(pages),
@@ -107,13 +109,13 @@ impl Report {
     #[must_use]
     pub fn blind_judges(&self) -> usize {
         let wholly = self.blind.iter().filter(|blind| !blind.is_partial);
-        wholly.map(|blind| blind.judge).collect::<BTreeSet<&str>>().len()
+        wholly.map(|blind| blind.judge).collect::<SortedSet<&str>>().len()
     }
 
     /// How many have looked at a part.
     fn partly_blind_judges(&self) -> usize {
         let partly = self.blind.iter().filter(|blind| blind.is_partial && blind.judge != CHECK);
-        partly.map(|blind| blind.judge).collect::<BTreeSet<&str>>().len() + self.blind_in_check
+        partly.map(|blind| blind.judge).collect::<SortedSet<&str>>().len() + self.blind_in_check
     }
 
     /// The sum in one line: never "ok" beside judges that could not look.

@@ -2,8 +2,6 @@
 //!
 //! Owns both judgements, and which clusters are worth asking about; must never ask.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::core::envoy::endpoints::Health;
 use crate::core::envoy::istio_series::{Reporter, Series};
 use crate::core::envoy::routes::{Destination, Route, Routes};
@@ -12,6 +10,7 @@ use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen}
 use crate::core::findings::doctor::names::{Cluster, Resource, listed};
 use crate::core::findings::doctor::pages::{Asked, Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 /// How many clusters are asked about at most.
 const MOST_ASKED: usize = 2_000;
@@ -33,8 +32,8 @@ const SPECIAL: [&str; 5] = [
 
 /// The clusters that routes lead to and that may be missing; `true` where there were more.
 #[must_use]
-pub fn candidates(routes: &Routes) -> (BTreeSet<String>, bool) {
-    let mut names = BTreeSet::new();
+pub fn candidates(routes: &Routes) -> (SortedSet<String>, bool) {
+    let mut names = SortedSet::new();
     let mut is_cut = routes.is_cut;
     for destination in routes.routes.iter().flat_map(|route| &route.destinations) {
         let name = &destination.cluster;
@@ -95,11 +94,11 @@ struct Leads<'a> {
 }
 
 fn by_cluster<'a>(routes: &'a Routes, wanted: &dyn Fn(&String) -> bool) -> Vec<Leads<'a>> {
-    let mut found: BTreeMap<(&str, Option<&str>), Vec<Lead<'_>>> = BTreeMap::new();
+    let mut found: SortedMap<(&str, Option<&str>), Vec<Lead<'_>>> = SortedMap::new();
     for route in &routes.routes {
         for destination in route.destinations.iter().filter(|to| wanted(&to.cluster)) {
             let key = (destination.cluster.as_str(), route.config.as_deref());
-            found.entry(key).or_default().push((route, destination));
+            found.get_or_default(key).push((route, destination));
         }
     }
     let leads = found.into_iter();

@@ -97,7 +97,7 @@ impl Page {
                 None => reasons.push((&one.why, one.is_partial, vec![one.judge])),
             }
         }
-        reasons.sort_by_key(|(_, is_partial, _)| *is_partial);
+        crate::core::sorted::sort_by_key(&mut reasons, |(_, is_partial, _)| *is_partial);
         for (at, (why, is_partial, judges)) in reasons.iter().enumerate() {
             if at == 0 {
                 self.text.push('\n');

@@ -24,7 +24,7 @@ pub fn judge(pages: &Pages) -> Judged {
     let finding = Finding {
         code: Code::TracingSamplesAll,
         severity: Severity::Info,
-        seen: format!("the proxy traces {most:.0}% of the requests"),
+        seen: format!("the proxy traces {}% of the requests", whole(most)),
         why: "so each of them costs CPU here and space in the tracing system".to_owned(),
         remedy: "sample less, if this is no test system".to_owned(),
         source: "random_sampling of this proxy's own listeners (config_dump)",
@@ -33,4 +33,14 @@ pub fn judge(pages: &Pages) -> Judged {
         .on(Some("Telemetry".to_owned()), "spec.tracing[].randomSamplingPercentage")
         .with("tracing: [{randomSamplingPercentage: 1}]");
     Ok(Some(diagnosis).into())
+}
+
+/// Without its fraction: the formatting of floats alone would be a fiftieth of the binary.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a percentage is small, and `as` keeps within the bounds"
+)]
+fn whole(percent: f64) -> u64 {
+    percent.round() as u64
 }

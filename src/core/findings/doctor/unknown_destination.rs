@@ -3,8 +3,6 @@
 //! Owns the judgement: where only known hosts are allowed it is a warning, where any is allowed it
 //! is worth knowing.
 
-use std::collections::BTreeMap;
-
 use crate::core::envoy::istio_series::{Counts, Reporter};
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
@@ -12,6 +10,7 @@ use crate::core::findings::doctor::failed_requests::hidden;
 use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
+use crate::core::sorted::SortedMap;
 
 const BLACK_HOLE: &str = "BlackHoleCluster";
 const PASSTHROUGH: &str = "PassthroughCluster";
@@ -39,13 +38,13 @@ pub fn judge(pages: &Pages) -> Judged {
 }
 
 /// Hosts behind this service name: how many requests, how many connections.
-fn hosts<'a>(pages: &'a Pages, service: &str) -> BTreeMap<&'a str, (u64, u64)> {
-    let mut hosts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+fn hosts<'a>(pages: &'a Pages, service: &str) -> SortedMap<&'a str, (u64, u64)> {
+    let mut hosts: SortedMap<&str, (u64, u64)> = SortedMap::new();
     for series in pages.counters.iter().flat_map(|counters| &counters.series) {
         if series.service_name != service || series.reporter != Reporter::Source {
             continue;
         }
-        let (requests, connections) = hosts.entry(series.host.as_str()).or_default();
+        let (requests, connections) = hosts.get_or_default(series.host.as_str());
         let count = if series.counts == Counts::Requests { requests } else { connections };
         *count = count.saturating_add(series.count);
     }
@@ -53,7 +52,7 @@ fn hosts<'a>(pages: &'a Pages, service: &str) -> BTreeMap<&'a str, (u64, u64)> {
 }
 
 /// `12 requests to api.example.com and 3 connections to unknown addresses`
-fn told(hosts: &BTreeMap<&str, (u64, u64)>) -> String {
+fn told(hosts: &SortedMap<&str, (u64, u64)>) -> String {
     let each = hosts.iter().take(MOST_HOSTS).map(|(host, (requests, connections))| {
         let count = if *requests > 0 {
             counted(*requests, "request")
@@ -74,13 +73,13 @@ fn told(hosts: &BTreeMap<&str, (u64, u64)>) -> String {
     }
 }
 
-fn total(hosts: &BTreeMap<&str, (u64, u64)>) -> u64 {
+fn total(hosts: &SortedMap<&str, (u64, u64)>) -> u64 {
     hosts.values().fold(0, |sum, (requests, connections)| {
         sum.saturating_add(*requests).saturating_add(*connections)
     })
 }
 
-fn refusals(pages: &Pages, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis {
+fn refusals(pages: &Pages, hosts: &SortedMap<&str, (u64, u64)>) -> Diagnosis {
     let finding = Finding {
         code: Code::UnknownDestination,
         severity: Severity::Warning,
@@ -96,7 +95,7 @@ fn refusals(pages: &Pages, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis {
     with_entry(finding, hosts)
 }
 
-fn passed(pages: &Pages, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis {
+fn passed(pages: &Pages, hosts: &SortedMap<&str, (u64, u64)>) -> Diagnosis {
     let finding = Finding {
         code: Code::UnknownDestination,
         severity: Severity::Info,
@@ -111,7 +110,7 @@ fn passed(pages: &Pages, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis {
     with_entry(finding, hosts)
 }
 
-fn with_entry(finding: Finding, hosts: &BTreeMap<&str, (u64, u64)>) -> Diagnosis {
+fn with_entry(finding: Finding, hosts: &SortedMap<&str, (u64, u64)>) -> Diagnosis {
     let diagnosis = Diagnosis::from(finding).number("refused_or_passed", total(hosts));
     let is_name = |host: &&&str| host.contains('.') && host.parse::<std::net::IpAddr>().is_err();
     let Some(host) = hosts.keys().find(is_name) else { return diagnosis };

@@ -2,8 +2,6 @@
 //!
 //! Owns the judgement, and the draft of a `Sidecar` from what the proxy has used.
 
-use std::collections::BTreeSet;
-
 use crate::core::envoy::usage::Usage;
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
@@ -11,6 +9,7 @@ use crate::core::findings::doctor::names::{Cluster, counted, grouped};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
+use crate::core::sorted::SortedSet;
 
 /// From so many clusters on it is worth knowing, or costs something (by judgement, not measured).
 const TOLD_FROM: u64 = 300;
@@ -85,7 +84,7 @@ pub fn judge(pages: &Pages) -> Judged {
 /// A namespace of Kubernetes' is the second part of a Service's name; other hosts stand for
 /// themselves, in whatever namespace.
 fn draft(usage: &Usage, own: &str, since: &str) -> String {
-    let mut hosts: BTreeSet<String> = BTreeSet::new();
+    let mut hosts: SortedSet<String> = SortedSet::new();
     for cluster in usage.used.iter().filter_map(|name| Cluster::read(name)) {
         let mut parts = cluster.host.split('.');
         let host = match (parts.next(), parts.next(), parts.next()) {

@@ -2,7 +2,6 @@
 //!
 //! The words are in `messages`. Must never look at a socket itself.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::envoy::inbound_clusters::Inbound;
@@ -18,6 +17,7 @@ use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
 use crate::core::sockets::bound::Bound;
 use crate::core::sockets::owner::{Holder, Owner, Socket, is_of_a_profile};
+use crate::core::sorted::SortedMap;
 
 /// Judges where the application listens for real.
 #[must_use]
@@ -258,11 +258,11 @@ fn who(socket: &Socket, owner: Owner) -> String {
 
 /// Ports by what they have in common.
 #[derive(Default)]
-struct Cases(BTreeMap<Case, Vec<u16>>);
+struct Cases(SortedMap<Case, Vec<u16>>);
 
 impl Cases {
     fn add(&mut self, case: Case, port: u16) {
-        self.0.entry(case).or_default().push(port);
+        self.0.get_or_default(case).push(port);
     }
 
     fn extend(&mut self, case: Option<Case>, port: u16) {
