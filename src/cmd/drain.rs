@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::pod;
 use super::runtime::block_on;
+use super::wait::found_now;
 use crate::config::Drain as Settings;
 use crate::core::duration::millis;
 use crate::core::envoy::clusters::Clusters;
@@ -19,6 +20,7 @@ use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
+use crate::core::signal::Signal;
 use crate::core::sockets::owner::Served;
 use crate::core::stopping::drain::{self, Counted, Counters, Drain, Next, Reason};
 use crate::core::stopping::drained;
@@ -37,22 +39,24 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// The kernel refuses what every job needs.
 pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    let proxy = match found_now(&settings.given, &mut stop) {
+        Ok(proxy) => proxy,
+        Err(signal) => return Ok(stopped(signal)),
+    };
     block_on(async {
-        let proxy = pod::proxy_now(settings.proxy.as_ref());
         select! {
             biased;
-            // No failure: the termination message is the application's.
-            signal = stop.next() => {
-                tracing::warn!(
-                    event = "stopped",
-                    signal = signal.number(),
-                    "ended by {signal} while draining"
-                );
-                Ok(Exit::Signal(signal))
-            }
-            () = until_idle(proxy, settings.times, None, Instant::now()) => Ok(Exit::Yes),
+            signal = stop.next() => Ok(stopped(signal)),
+            () = until_idle(proxy, settings.times, None, began) => Ok(Exit::Yes),
         }
     })
+}
+
+/// No failure: the termination message is the application's.
+fn stopped(signal: Signal) -> Exit {
+    tracing::warn!(event = "stopped", signal = signal.number(), "ended by {signal} while draining");
+    Exit::Signal(signal)
 }
 
 /// Drains, counting from `began`, the stop signal, and comes back when it is over. `facts` are read

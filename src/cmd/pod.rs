@@ -37,14 +37,21 @@ pub(super) async fn look(settings: &Check) -> Pod {
     let sockets = sockets(|_| true);
     let timeout = settings.request_timeout;
     let detected = detection::detect(&listeners(&sockets), &[]);
-    let (proxy, expected) = match (&settings.proxy, detected) {
-        (Some(proxy), _) => (proxy.clone(), Expected::ByUser),
-        (None, Detected::Sidecar(sign)) => (Proxy::of(sign.mesh), Expected::ByNobody),
-        (None, _) => (Proxy::of(Mesh::None), Expected::ByNobody),
+    let given = &settings.given;
+    let (proxy, expected) = match (given.mesh, detected) {
+        (Some(mesh), _) => (Proxy::at(mesh, given), Expected::ByUser),
+        (None, Detected::Sidecar(sign)) => (Proxy::at(sign.mesh, given), Expected::ByNobody),
+        (None, _) => match Proxy::of_urls(given) {
+            Some(proxy) => (proxy, Expected::ByUser),
+            None if settings.injected == Some(true) => {
+                (Proxy::of(Mesh::None), Expected::ByInjector)
+            }
+            None => (Proxy::of(Mesh::None), Expected::ByNobody),
+        },
     };
     let mut pod = Pod {
         expected,
-        is_ambient: settings.proxy.is_none() && detected == Detected::Ambient,
+        is_ambient: given.mesh.is_none() && detected == Detected::Ambient,
         identity: Some(identity::own()),
         sockets,
         declared: settings.listen.clone(),
@@ -254,15 +261,4 @@ fn listener_of(proxy: &Proxy) -> Option<Listener> {
     let is_its = |port: u16| ports.contains(&port) || own.contains(&port);
     let listening = listening::listening().ok()?;
     listening.into_iter().find(|listener| is_its(listener.address.port()))
-}
-
-/// The proxy that the user gave, or whose ports are open now.
-pub(super) fn proxy_now(given: Option<&Proxy>) -> Option<Proxy> {
-    if given.is_some() {
-        return given.cloned();
-    }
-    match detection::detect(&listening::listening().ok()?, &[]) {
-        Detected::Sidecar(sign) => Some(Proxy::of(sign.mesh)),
-        Detected::Ambient | Detected::Nothing => None,
-    }
 }

@@ -7,6 +7,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::runtime::block_on;
+use super::wait::found_now;
 use super::{pod, unsent};
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;
@@ -38,20 +39,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// Not all agree; a stop signal.
 pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
+    let ended = |signal| {
+        let sentence = format!("ended by {signal} while asking the proxy to end");
+        Failure::new(Exit::Signal(signal), sentence)
+    };
+    let proxy = found_now(&settings.given, &mut stop).map_err(ended)?;
     block_on(async {
         let request = Request {
             urls: settings.urls.clone(),
-            proxy: pod::proxy_now(settings.proxy.as_ref()),
+            proxy,
             facts: None,
             occasion: Occasion::Ended,
             began: Instant::now(),
         };
         select! {
             biased;
-            signal = stop.next() => {
-                let sentence = format!("ended by {signal} while asking the proxy to end");
-                Err(Failure::new(Exit::Signal(signal), sentence))
-            }
+            signal = stop.next() => Err(ended(signal)),
             refusals = ask(request) => match refusals.as_slice() {
                 [] => Ok(Exit::Yes),
                 refusals => {

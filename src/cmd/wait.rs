@@ -6,20 +6,24 @@ use std::time::{Duration, Instant};
 use tokio::select;
 
 use super::runtime::block_on;
+use crate::core::answer::printable;
 use crate::core::duration::{Spoken, millis};
 use crate::core::endpoint::Endpoint;
+use crate::core::envoy::counters::CountersPage;
 use crate::core::envoy::init_dump::InitDump;
+use crate::core::envoy::listeners::ListenersPage;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::server_info::ServerInfoPage;
 use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
+use crate::core::mesh::Mesh;
 use crate::core::profiles::{Expect, Ready};
-use crate::core::proxy::Proxy;
+use crate::core::proxy::{Given, Proxy};
 use crate::core::signal::Signal;
 use crate::core::waiting::change::Change;
 use crate::core::waiting::diagnosis::Hints;
 use crate::core::waiting::observation::{self, Observation, Trust};
-use crate::core::waiting::pacing::Reminders;
+use crate::core::waiting::pacing::{Limits, Reminders};
 use crate::core::waiting::wait::{Ending, Next, Plan, Wait};
 use crate::io::admin::Admin;
 use crate::io::http::poller::Looked;
@@ -63,15 +67,7 @@ pub(super) enum End {
 /// Waits until everything that `plan` names is ready.
 pub(super) fn until_ready(plan: &Plan, stop: &mut StopSignals) -> Waited {
     let (wait, first) = Wait::new(plan);
-    let mut waiter = Waiter {
-        plan,
-        wait,
-        began: Instant::now(),
-        reminders: Reminders::default(),
-        pollers: Pollers::default(),
-        told_of_search: false,
-        stop,
-    };
+    let mut waiter = Waiter::new(plan, wait, stop);
     if let (Some(_), Some(mesh)) = (plan.injected, plan.given.mesh) {
         tracing::info!(
             event = "injected_unheard",
@@ -82,6 +78,52 @@ pub(super) fn until_ready(plan: &Plan, stop: &mut StopSignals) -> Waited {
     waiter.tell(first);
     let end = waiter.until_over();
     Waited { proxy: waiter.wait.proxy().cloned(), end }
+}
+
+/// How long the proxy may take, once the time is over, to say what it waits for.
+const HINTS_WITHIN: Duration = Duration::from_millis(500);
+
+/// So many rejected listeners are named.
+const MOST_REJECTED: usize = 2;
+
+/// How long it may take to find out whether what listens is a proxy.
+const FOUND_WITHIN: Duration = Duration::from_secs(1);
+
+/// The proxy that is there now, for what asks something of it: the one that the user named, or one
+/// that is confirmed as the wait confirms it, so that no stranger on a proxy's port is sent a POST.
+///
+/// # Errors
+/// The stop signal that came meanwhile.
+pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Option<Proxy>, Signal> {
+    if let Some(mesh) = given.mesh {
+        return Ok(Some(Proxy::at(mesh, given)));
+    }
+    let limits = Limits {
+        timeout: Some(FOUND_WITHIN),
+        absent_after: Some(Duration::ZERO),
+        request_timeout: FOUND_WITHIN,
+    };
+    let plan = Plan { given: given.clone(), injected: None, others: Vec::new(), limits };
+    let mut waiter = Waiter::new(&plan, Wait::new(&plan).0, stop);
+    while !waiter.wait.is_certain() {
+        let done = match waiter.wait.next(waiter.now()) {
+            // That a proxy may come is of no use now.
+            Next::Probe => Ok(waiter.wait.probed(false)),
+            Next::List => Ok(waiter.list()),
+            Next::Look { at, trust, until } => waiter.look(&at, trust, until),
+            Next::Rest(until) => waiter.rest(until),
+            Next::GiveUp | Next::Over(_) => break,
+        };
+        match done.map_err(|failure| failure.exit) {
+            Ok(Some(refuted @ Change::Refuted(..))) => waiter.tell(Some(refuted)),
+            Ok(_) => {}
+            Err(Exit::Signal(signal)) => return Err(signal),
+            Err(_) => break,
+        }
+    }
+    // Several ports of a mesh that nobody contradicts are more than the one of a plain Envoy.
+    let is_enough = |proxy: &&Proxy| waiter.wait.is_certain() || proxy.mesh != Mesh::Envoy;
+    Ok(waiter.wait.proxy().filter(is_enough).cloned())
 }
 
 /// One wait: the pure one, its clock, its connections and its log.
@@ -95,7 +137,19 @@ struct Waiter<'a> {
     stop: &'a mut StopSignals,
 }
 
-impl Waiter<'_> {
+impl<'a> Waiter<'a> {
+    fn new(plan: &'a Plan, wait: Wait, stop: &'a mut StopSignals) -> Self {
+        Self {
+            plan,
+            wait,
+            began: Instant::now(),
+            reminders: Reminders::default(),
+            pollers: Pollers::default(),
+            told_of_search: false,
+            stop,
+        }
+    }
+
     fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -219,8 +273,29 @@ impl Waiter<'_> {
         let Some(admin) = admin.and_then(|proxy| proxy.admin.clone()) else {
             return Ok(Hints::default());
         };
-        let read = read::<InitDump>(&admin, Instant::now() + InitDump::WITHIN, self.stop)?;
-        Ok(Hints { unready: read.unwrap_or_default(), rejected: Vec::new() })
+        let until = Instant::now() + HINTS_WITHIN;
+        if !self.wait.is_live() {
+            let unready = read::<InitDump>(&admin, until, self.stop)?.unwrap_or_default();
+            return Ok(Hints { unready, rejected: Vec::new() });
+        }
+        let listeners = read::<ListenersPage>(&admin, until, self.stop)?.unwrap_or_default();
+        let mut rejected: Vec<String> = listeners
+            .rejected
+            .iter()
+            .take(MOST_REJECTED)
+            .map(|one| printable(format!("{}: {}", one.name, one.details).as_bytes(), 200))
+            .collect();
+        if rejected.is_empty() {
+            let counters = read::<CountersPage>(&admin, until, self.stop)?.unwrap_or_default();
+            let counted = [("cds", counters.cds), ("lds", counters.lds)].into_iter();
+            let counted = counted.filter(|(_, updates)| updates.rejections > 0);
+            rejected.extend(
+                counted.map(|(name, updates)| {
+                    format!("{name}.update_rejected: {}", updates.rejections)
+                }),
+            );
+        }
+        Ok(Hints { unready: Vec::new(), rejected })
     }
 
     fn stopped(&self, signal: Signal) -> Failure {

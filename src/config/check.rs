@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::reader::{Reader, Wrong};
 use super::report::Form;
 use crate::cli::{CheckArgs, ListenArgs};
-use crate::core::proxy::Proxy;
+use crate::core::proxy::Given;
 
 /// Settings of `meshim check`.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
+    /// What the user said about the proxy; the rest is learnt from what listens in the pod.
+    pub given: Given,
+    /// What the injection said, for `auto`: is there a sidecar?
+    pub injected: Option<bool>,
     /// How long one look at the proxy may take.
     pub request_timeout: Duration,
     /// Where the application is meant to listen.
@@ -25,12 +27,14 @@ impl Reader<'_> {
     pub(super) fn check(&mut self, args: &CheckArgs) -> Result<Check, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
+        let injected = self.injected();
         let request_timeout = self.request_timeout(&args.proxy);
         let listen = self.listen(&args.listen);
         let form = self.form("output", args.output.as_ref());
         remote?;
         Ok(Check {
-            proxy: Proxy::given(&given?),
+            given: given?,
+            injected: injected?,
             request_timeout: request_timeout?,
             listen: listen?,
             form: form?,

@@ -3,7 +3,6 @@
 use super::check::Check;
 use super::reader::{Reader, Wrong};
 use crate::cli::DoctorArgs;
-use crate::core::proxy::Proxy;
 
 /// Settings of `meshim doctor`.
 #[derive(Clone, Debug)]
@@ -31,13 +30,15 @@ impl Reader<'_> {
     pub(super) fn doctor(&mut self, args: &DoctorArgs) -> Result<Doctor, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
+        let injected = self.injected();
         let request_timeout = self.request_timeout(&args.proxy);
         let deep = self.flag("deep", args.deep.as_ref());
         let form = self.form("output", args.output.as_ref());
         let color = self.color(args);
         remote?;
         let check = Check {
-            proxy: Proxy::given(&given?),
+            given: given?,
+            injected: injected?,
             request_timeout: request_timeout?,
             listen: Vec::new(),
             form: form?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::{Reader, Wrong};
 use crate::cli::{DrainArgs, DrainTimesArgs};
 use crate::core::duration::{self, Spoken};
-use crate::core::proxy::Proxy;
+use crate::core::proxy::Given;
 use crate::core::stopping::plan::Times;
 
 /// Keep serving at least this long: what kube-proxy and other proxies usually need to hear that
@@ -25,8 +25,8 @@ const OWN_STOP: Duration = Duration::from_secs(2);
 /// Settings of `meshim drain`.
 #[derive(Debug)]
 pub struct Drain {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
+    /// What the user said about the proxy; the rest is learnt from what listens in the pod.
+    pub given: Given,
     /// How long.
     pub times: Times,
 }
@@ -40,7 +40,7 @@ impl Reader<'_> {
         let times = self.times(&args.times, None);
         remote?;
         request_timeout?;
-        Ok(Drain { proxy: Proxy::given(&given?), times: times? })
+        Ok(Drain { given: given?, times: times? })
     }
 
     /// Only values that were given can contradict each other; a default yields. `grace` is

@@ -3,13 +3,13 @@
 use super::reader::{Reader, Wrong};
 use crate::cli::QuitArgs;
 use crate::core::endpoint::Endpoint;
-use crate::core::proxy::Proxy;
+use crate::core::proxy::Given;
 
 /// Settings of `meshim quit`.
 #[derive(Debug)]
 pub struct Quit {
-    /// Which proxy; `None` is learnt from what listens in the pod.
-    pub proxy: Option<Proxy>,
+    /// What the user said about the proxy; the rest is learnt from what listens in the pod.
+    pub given: Given,
     /// Whom to ask; empty is the mesh's own.
     pub urls: Vec<Endpoint>,
 }
@@ -22,6 +22,6 @@ impl Reader<'_> {
         let urls = self.quit_urls(&args.urls, remote);
         remote?;
         request_timeout?;
-        Ok(Quit { proxy: Proxy::given(&given?), urls: urls? })
+        Ok(Quit { given: given?, urls: urls? })
     }
 }

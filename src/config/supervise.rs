@@ -286,11 +286,11 @@ mod tests {
             panic!()
         };
         assert_eq!((drain.times.min, drain.times.max), (seconds(1), seconds(15)));
-        assert!(drain.proxy.is_some());
+        assert!(drain.given.has_urls());
         let Ok(Job::Quit(quit)) = loaded(&["quit", "--quit-url=http://127.0.0.1:1/q"], &[]) else {
             panic!()
         };
-        assert_eq!((quit.urls.len(), quit.proxy), (1, None));
+        assert_eq!((quit.urls.len(), quit.given.has_urls()), (1, false));
         assert!(loaded(&["drain", "--", "app"], &[]).is_err());
     }
 }

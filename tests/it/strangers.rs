@@ -218,3 +218,38 @@ fn a_stop_signal_ends_the_search_at_once() {
         run.wait().expect_code(143).expect_stderr(&["for a proxy: no mesh's proxy listens"]);
     });
 }
+
+/// They change something: a port alone is not enough for them.
+#[test]
+fn quit_and_drain_send_nothing_to_a_stranger_on_a_proxys_port() {
+    inside(|| {
+        let stranger = StandIn::on_port(9901);
+        stranger.says("/ready", Reply::plain(200, "ok"));
+        stranger.says("/quitquitquit", Reply::plain(200, ""));
+        stranger.says("/drain_listeners", Reply::plain(200, ""));
+        let ended = Meshim::does("quit").run().expect_code(0);
+        ended.expect_stderr(&["that is not the envoy proxy"]);
+        Meshim::does("drain").with(["--drain-min=0", "--drain-max=100ms"]).run().expect_code(0);
+        let options = ["--quit=always", "--absent-after=100ms"];
+        Meshim::starts(["true"]).with(options).run().expect_code(0);
+        let missing = Meshim::starts(["/no/such/command"]).with(options);
+        missing.run().expect_code(127);
+        assert_eq!((stranger.count("/quitquitquit"), stranger.count("/drain_listeners")), (0, 0));
+        // The same port, and a real Envoy's word.
+        stranger.says("/ready", Reply::live());
+        Meshim::does("quit").run().expect_code(0);
+        assert_eq!(stranger.count("/quitquitquit"), 1);
+    });
+}
+
+#[test]
+fn an_admin_url_moves_the_admin_api_for_quit_too() {
+    inside(|| {
+        let (admin, agent) = (StandIn::on_port(15000), StandIn::on_port(15020));
+        admin.says("/ready", Reply::live());
+        agent.says("/quitquitquit", Reply::plain(200, "OK"));
+        let ended = Meshim::does("quit").with(["--admin-url=http://127.0.0.1:15000"]).run();
+        ended.expect_code(0);
+        assert_eq!((agent.count("/quitquitquit"), admin.count("/quitquitquit")), (1, 0));
+    });
+}

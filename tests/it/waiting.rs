@@ -352,3 +352,27 @@ fn the_timeout_bounds_what_comes_between_ready_and_the_start_too() {
     let ended = run.with(["--timeout=400ms", "--on-timeout=start"]).run().expect_code(0);
     assert_eq!(ended.stdout, "started\n");
 }
+
+#[test]
+fn configuration_that_envoy_has_rejected_is_named_with_its_reason() {
+    let (admin, agent) = (StandIn::new(), StandIn::new());
+    admin.says("/ready", Reply::live());
+    agent.says("/healthz/ready", Reply::envoy(503, ""));
+    let listeners = r#"{"configs":[{
+        "@type":"type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener",
+        "name":"virtualInbound","error_state":{
+            "failed_configuration":{"name":"virtualInbound"},
+            "last_update_attempt":"2026-11-24T17:00:00Z","details":"script load error: x"}}]}"#;
+    admin.says("/config_dump", Reply::envoy(200, listeners));
+    let ready = format!("{}/healthz/ready", agent.url());
+    let options = ["--mesh=istio", "--admin-url", &admin.url(), "--ready-url", &ready];
+    let run = || Meshim::starts(["true"]).with(options).with(["--timeout=300ms"]).run();
+    run().expect_code(124).expect_stderr(&[
+        "Envoy is LIVE and has rejected configuration from istiod",
+        "virtualInbound: script load error: x",
+    ]);
+    // Where it keeps the reason to itself, its counters tell.
+    admin.says("/config_dump", Reply::envoy(200, r#"{"configs":[]}"#));
+    admin.says("/stats", Reply::envoy(200, "listener_manager.lds.update_rejected: 3\n"));
+    run().expect_code(124).expect_stderr(&["from istiod (lds.update_rejected: 3)"]);
+}

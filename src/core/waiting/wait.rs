@@ -122,6 +122,21 @@ impl Wait {
         self.search.watch().map(|watch| &watch.proxy)
     }
 
+    /// Does Envoy say that it is LIVE, whatever its readiness endpoint says?
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let watch = self.search.watch();
+        watch.is_some_and(|watch| {
+            watch.readiness.seen().any(|(_, seen)| *seen == Observation::Ready)
+        })
+    }
+
+    /// Is it certain whose proxy this is? Else it is a guess that no answer has confirmed yet.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.search.watch().is_some_and(|watch| watch.trust() == Trust::Certain)
+    }
+
     /// What was last seen there.
     #[must_use]
     pub fn last_seen(&self, at: &Ready<Endpoint>) -> Option<&Observation> {
