@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 const LOOKS: u32 = 2;
 
 /// How long bytes may stay where they are before they are given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// The end, although bytes move: a neighbour that never falls silent must not keep a Job for ever.
 const LONGEST: Duration = Duration::from_mins(2);
@@ -86,19 +86,19 @@ impl Load {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Without any progress.
-    patience: Option<Duration>,
+    stalled_after: Option<Duration>,
     /// In all.
     until: Duration,
 }
 
 impl Limits {
     /// Where nobody has asked the pod to stop: as long as something moves.
-    pub const UNHURRIED: Self = Self { patience: Some(PATIENCE), until: LONGEST };
+    pub const UNHURRIED: Self = Self { stalled_after: Some(STALLED_AFTER), until: LONGEST };
 
     /// After a stop signal: the kubelet's clock runs, and what is in flight may take all of it.
     #[must_use]
     pub const fn until(until: Duration) -> Self {
-        Self { patience: None, until }
+        Self { stalled_after: None, until }
     }
 }
 
@@ -162,7 +162,7 @@ impl Unsent {
             return Next::Over(End::Empty);
         }
         let latest = self.latest.unwrap_or_default();
-        let stuck = self.limits.patience.map(|patience| self.progress + patience);
+        let stuck = self.limits.stalled_after.map(|time| self.progress + time);
         if self.latest.is_some() && stuck.is_some_and(|stuck| now >= stuck) {
             return Next::Over(End::Stuck(latest));
         }

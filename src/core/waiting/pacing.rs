@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends_at_5_seconds_and_at_each_doubling() {
+    fn reminders_come_after_5_seconds_and_at_each_doubling() {
         let mut reminders = Reminders::default();
         let over: Vec<u64> =
             (0..100).filter(|second| reminders.is_over(Duration::from_secs(*second))).collect();

@@ -194,7 +194,7 @@ impl Readiness {
         first.filter(|_| !self.is_same_server)?.last.as_ref()
     }
 
-    /// When the readiness endpoint whose turn it is is next worth a look.
+    /// When the first readiness endpoint is next worth a look.
     fn endpoint_due(&self) -> Duration {
         let last = self.endpoints.front().and_then(|first| first.last.as_ref());
         let at = last.map_or(Duration::ZERO, |look| look.at);

@@ -58,8 +58,8 @@ fn looks_grow_with_the_logarithm_of_the_wait() {
 #[test]
 fn the_endpoint_is_left_alone_while_the_admin_api_says_not_live() {
     let (_, _, looks) = simulate(&istio(), sidecar(60_000 * MS));
-    let bothered = looks.iter().filter(|(at, when)| is_endpoint(*at) && *when > 300 * MS).count();
-    assert!(bothered <= 13, "{bothered} looks at the endpoint in a minute");
+    let looked = looks.iter().filter(|(at, when)| is_endpoint(*at) && *when > 300 * MS).count();
+    assert!(looked <= 13, "{looked} looks at the endpoint in a minute");
 }
 
 /// As Istio's: the admin API says `word`, and nobody listens at the endpoint's port until the
@@ -120,7 +120,7 @@ fn rejected_configuration_is_asked_about_at_full_pace_for_a_second_and_then_rare
 }
 
 #[test]
-fn a_live_proxy_whose_endpoint_is_not_there_yet_is_not_hammered() {
+fn a_live_proxy_whose_endpoint_is_not_there_yet_is_asked_with_pauses() {
     let world = |at, _| if is_endpoint(at) { refused() } else { Observation::Ready };
     let (_, _, looks) = simulate(&istio(), world);
     assert!(looks.len() < 6_000, "{} looks in two minutes", looks.len());
