@@ -141,7 +141,10 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         let table: [(&[&str], &str); 6] = [
-            (&["--absent-after=2m"], "--absent-after: 2m is not below --timeout 2m"),
+            (
+                &["--absent-after=2m", "--timeout=2m"],
+                "--absent-after: 2m is not below --timeout 2m",
+            ),
             (
                 &["--mesh=none", "--ready-url=http://127.0.0.1:1/"],
                 "--ready-url: contradicts --mesh none",
@@ -158,6 +161,14 @@ mod tests {
             let error = refused(&[args, &["--", "a"]].concat(), &[]);
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn the_default_timeout_yields_to_a_long_absence() {
+        let timeout = |args| run(args).wait.limits.timeout;
+        assert_eq!(timeout(&["--absent-after=119s"]), Some(Duration::from_mins(2)));
+        assert_eq!(timeout(&["--absent-after=3m"]), Some(Duration::from_mins(5)));
+        assert_eq!(timeout(&["--absent-after=3m", "--timeout=0"]), None);
     }
 
     #[test]

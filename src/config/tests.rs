@@ -145,15 +145,6 @@ fn help_and_version_are_no_failures() {
 }
 
 #[test]
-fn a_mistyped_option_is_one_sentence() {
-    let error = refused(&["--tiemout=5s", "--", "a"], &[]);
-    assert!(
-        error.contains("'--tiemout'") && error.contains("'--timeout'") && !error.contains('\n'),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_failure_is_told_in_the_form_that_could_be_read() {
     let loaded = load(&Input::of(&["--tiemout=5s", "--", "a"], &[("MESHIM_LOG_FORMAT", "json")]));
     assert_eq!(loaded.report.form, Form::Json);

@@ -58,27 +58,55 @@ pub(super) fn spelt_out(args: &[OsString]) -> Vec<OsString> {
     }
 }
 
-/// clap's message of several paragraphs as one sentence.
+/// What is wrong with a command line, as one sentence. clap says it in several paragraphs, and with
+/// a tip to write `-- --option`, which would hand a misspelt option to the application.
 pub(super) fn sentence(command: &Command, args: &[OsString], error: &clap::Error) -> String {
-    let word = wrong_word(error).filter(|word| !word.starts_with('-'));
-    let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-    if error.kind() == ErrorKind::MissingRequiredArgument && missing.contains("COMMAND") {
-        return format!("no command was given; {FORM}");
-    }
-    let names = || command.get_subcommands().map(Command::get_name);
     let typed = args.get(1).and_then(|word| word.to_str());
-    match (word, names().find(|name| typed == Some(*name))) {
-        (Some(word), Some(sub)) => return too_much(sub, word),
-        (Some(word), None) => return no_subcommand(word, nearest(word, names())),
-        _ => {}
+    let sub = command.get_subcommands().map(Command::get_name).find(|name| typed == Some(*name));
+    let name = sub.map_or_else(|| "meshim".to_owned(), |sub| format!("meshim {sub}"));
+    let word = wrong_word(error).unwrap_or_default();
+    // `--timeout <D>` is how help shows it.
+    let option = word.split([' ', '[']).next().unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand if !word.starts_with('-') => {
+            match (sub, flag_before(word, args)) {
+                (_, Some(flag)) => format!("`{flag} {word}` is two words; write {flag}={word}"),
+                (Some(sub), None) => too_much(sub, word),
+                (None, None) => no_subcommand(command, word),
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let meant = match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(meant)) => format!("did you mean {meant}? See"),
+                _ => "see".to_owned(),
+            };
+            format!("`{name}` has no option {word}; {meant} {name} --help")
+        }
+        ErrorKind::InvalidValue => format!("{option} needs a value; write {word}"),
+        ErrorKind::ArgumentConflict => format!("{option} is given twice; give it once"),
+        ErrorKind::MissingRequiredArgument if sub.is_none() => {
+            format!("no command was given; {FORM}")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+            let missing = missing.unwrap_or_default().replace(['<', '>'], "");
+            format!("`{name}` needs a {missing}; see {name} --help")
+        }
+        _ => {
+            let text = error.render().to_string();
+            let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+            let said = lines.collect::<Vec<&str>>().join(" ");
+            format!("{}; see {name} --help", said.strip_prefix("error: ").unwrap_or(&said))
+        }
     }
-    let text = error.render().to_string();
-    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    // The tip to write `-- --option` would hand it to the application.
-    let said: Vec<&str> =
-        lines.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
-    let said = said.join("; ").replace(":; ", ": ");
-    format!("{}; see meshim --help", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+/// The option before a word that switches something: `--drain false` would be one.
+fn flag_before<'a>(word: &str, args: &'a [OsString]) -> Option<&'a str> {
+    let switches = ["true", "false", "1", "0"].contains(&word);
+    let at = args.iter().position(|arg| arg == word).filter(|_| switches)?;
+    let before = args.get(at.checked_sub(1)?)?.to_str()?;
+    before.strip_prefix("--").is_some_and(|name| !name.is_empty()).then_some(before)
 }
 
 /// A subcommand with a word that it has no use for.
@@ -93,12 +121,13 @@ fn too_much(sub: &str, word: &str) -> String {
 }
 
 /// A word where an option or a subcommand was expected.
-fn no_subcommand(word: &str, meant: Option<&str>) -> String {
-    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `meshim {meant}`? "));
-    format!(
-        "`{word}` is no subcommand; {meant}{}{FORM}",
-        if meant.is_empty() { "" } else { "else " }
-    )
+fn no_subcommand(command: &Command, word: &str) -> String {
+    match nearest(word, command.get_subcommands().map(Command::get_name)) {
+        Some(meant) => {
+            format!("`{word}` is no subcommand; did you mean `meshim {meant}`? Else {FORM}")
+        }
+        None => format!("`{word}` is no subcommand; {FORM}"),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +160,25 @@ mod tests {
         let error = refused(&["drain", "now"], &[]);
         assert!(error.contains("`meshim drain` has no use for `now`"), "{error}");
         assert!(error.ends_with("see meshim drain --help"), "{error}");
+    }
+
+    #[test]
+    fn an_option_that_is_not_understood_is_named_with_what_would_be_right() {
+        let table: [(&[&str], &str); 9] = [
+            (&["--tiemout=5s", "--", "a"], "did you mean --timeout? See meshim --help"),
+            (&["-t", "5s", "--", "a"], "`meshim` has no option -t; see meshim --help"),
+            (&["wait", "--drain"], "`meshim wait` has no option --drain; see meshim wait --help"),
+            (&["--drain", "false", "--", "a"], "write --drain=false"),
+            (&["--timeout", "--", "a"], "--timeout needs a value; write --timeout <D>"),
+            (&["--quit=never", "--quit=always", "--", "a"], "--quit is given twice; give it once"),
+            (&["--drain", "--drain", "--", "a"], "--drain is given twice; give it once"),
+            (&["probe"], "`meshim probe` needs a TARGET; see meshim probe --help"),
+            (&["install"], "`meshim install` needs a DIR; see meshim install --help"),
+        ];
+        for (args, part) in table {
+            let error = refused(args, &[]);
+            assert!(error.contains(part) && !error.contains('\n'), "{args:?}: {error}");
+        }
     }
 
     #[test]

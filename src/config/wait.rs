@@ -32,13 +32,13 @@ impl Reader<'_> {
         given: Result<&Given, &Wrong>,
         remote: Remote,
     ) -> Result<Plan, Wrong> {
-        let timeout = self.read("timeout", args.timeout.as_ref(), TIMEOUT, duration::parse);
+        let timeout = self.optional("timeout", args.timeout.as_ref(), duration::parse);
         let absent_after =
             self.optional("absent_after", args.absent_after.as_ref(), duration::parse);
         let request_timeout = self.request_timeout(&args.proxy);
         let injected = self.injected();
         let others = self.list("wait_for", &args.wait_for, |text| parse_other(text, remote));
-        if let (Ok(Some(absent)), Ok(timeout)) = (absent_after, timeout)
+        if let (Ok(Some(absent)), Ok(Some(timeout))) = (absent_after, timeout)
             && absent >= timeout
             && !timeout.is_zero()
         {
@@ -47,9 +47,13 @@ impl Reader<'_> {
                 format!("{absent} is not below --timeout {timeout}, so it could never happen");
             self.problem("absent_after", problem);
         }
+        let (timeout, absent_after) = (timeout?, absent_after?);
+        // A default yields: a long --absent-after has its time, and a proxy that has shown up then
+        // has the usual time behind it.
+        let usual = absent_after.filter(|absent| *absent >= TIMEOUT).unwrap_or_default() + TIMEOUT;
         let limits = Limits {
-            timeout: Some(timeout?).filter(|timeout| !timeout.is_zero()),
-            absent_after: absent_after?,
+            timeout: Some(timeout.unwrap_or(usual)).filter(|timeout| !timeout.is_zero()),
+            absent_after,
             request_timeout: request_timeout?,
         };
         remote?;

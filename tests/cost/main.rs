@@ -48,7 +48,7 @@ fn ready() -> StandIn {
 fn a_run_beside_a_ready_proxy_costs_what_it_did() {
     let proxy = ready();
     let wait = ["wait", "--admin-url", &proxy.url()];
-    holds("instructions of a run, proxy ready", instructions(&wait, 0).cost, 971_000, 10);
+    holds("instructions of a run, proxy ready", instructions(&wait, 0).cost, 627_000, 10);
     let run = ["--admin-url", &proxy.url(), "--", "/bin/true"];
     holds("system calls of a run, proxy ready", system_calls(&run, 0).cost, 51, 10);
 }

@@ -47,7 +47,7 @@ fn a_sidecar_that_comes_later_is_waited_for_and_asked_whatever_is_wrong() {
             (&["--mesh=istio"], "/etc/passwd", "cannot be executed", 126),
             (&["--listen=here"], "true", "--listen: `here` is no address", 125),
             (&["--mesh=isto"], "true", "`isto` is no mesh", 125),
-            (&["--tymeout=3s"], "true", "unexpected argument '--tymeout'", 125),
+            (&["--tymeout=3s"], "true", "has no option --tymeout", 125),
         ];
         for (options, command, said, code) in wrong {
             let run = quits(options, command);
