@@ -39,7 +39,7 @@ use crate::io::sockets::listening;
 pub fn wait(plan: &Plan, mut stop: StopSignals) -> Result<Exit, Failure> {
     match until_ready(plan, &mut stop).end? {
         End::Ready | End::WithoutProxy => Ok(Exit::Yes),
-        End::TimedOut(sentence) => Err(Failure::new(Exit::No, sentence)),
+        End::TimedOut(sentence) => Err(Failure::timed_out(Exit::No, sentence)),
     }
 }
 
