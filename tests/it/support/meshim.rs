@@ -33,8 +33,8 @@ pub(crate) struct Meshim {
 #[derive(Debug)]
 pub(crate) struct Running {
     process: Process,
-    /// meshim's own id, as this process sees it.
-    pid: Pid,
+    /// Is it the only child of that process, which `unshare -f` has forked?
+    is_forked: bool,
     _directory: Directory,
 }
 
@@ -118,8 +118,7 @@ impl Meshim {
         command.env_clear().current_dir(self.directory.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let process = Process::spawn(&mut command);
-        let pid = if self.forks { only_child_of(process.pid()) } else { process.pid() };
-        Running { process, pid, _directory: self.directory }
+        Running { process, is_forked: self.forks, _directory: self.directory }
     }
 }
 
@@ -127,12 +126,13 @@ impl Running {
     /// meshim's process id as this process sees it; also where meshim is PID 1 of its own
     /// namespace.
     pub(crate) fn pid(&self) -> Pid {
-        self.pid
+        let process = self.process.pid();
+        if self.is_forked { only_child_of(process) } else { process }
     }
 
     /// Sends a signal to meshim itself.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(self.pid, signal).expect("it is our child's, and running");
+        kill(self.pid(), signal).expect("it is our child's, and running");
     }
 
     /// What it has said on stderr so far.
@@ -158,7 +158,7 @@ impl Running {
     /// The most memory it has ever used, in KiB (`VmHWM`, since its own exec).
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
         peak.unwrap_or_else(|| panic!("no VmHWM in:\n{status}"))
