@@ -84,6 +84,13 @@ fn no_mesh_is_information_and_no_error() {
         assert_eq!(codes(&read(&auto)), [("no-mesh", "info")]);
         let none = Meshim::does("check").with(["--mesh=none", "--output=json"]).run();
         assert_eq!(codes(&read(&none.expect_code(0))), []);
+        // Unless the injector says that there has to be one.
+        let injected = |value: &str| {
+            Meshim::does("check").with(["--output=json"]).env("MESHIM_INJECTED", value).run()
+        };
+        let gone = injected("{\"containers\":[\"istio-proxy\"]}").expect_code(1);
+        assert_eq!(codes(&read(&gone)), [("proxy-gone", "error")]);
+        assert_eq!(codes(&read(&injected("").expect_code(0))), [("no-mesh", "info")]);
     });
 }
 

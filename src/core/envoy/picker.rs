@@ -106,9 +106,16 @@ impl Picker {
         bytes: &[u8],
         each: &mut dyn FnMut(Path, Option<&[u8]>),
     ) -> Result<(), Unread> {
-        for byte in bytes {
+        let mut rest = bytes;
+        while let Some((byte, behind)) = rest.split_first() {
+            let run = self.plain_text(rest);
+            if run > 0 {
+                rest = self.take_text(rest, run);
+                continue;
+            }
             self.byte(*byte, each).ok_or_else(|| self.garbage("is not Envoy's JSON from"))?;
             self.seen += 1;
+            rest = behind;
         }
         Ok(())
     }
@@ -127,6 +134,28 @@ impl Picker {
 
     fn garbage(&self, what: &str) -> Unread {
         Unread::Garbage(format!("the body {what} byte {}", self.seen))
+    }
+
+    /// How many of the next bytes only go on with a string: most of a page is that.
+    fn plain_text(&self, bytes: &[u8]) -> usize {
+        let Within::String { is_escaped: false, .. } = self.within else { return 0 };
+        bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(bytes.len())
+    }
+
+    /// Takes in that many bytes of a string at once; what is behind them.
+    fn take_text<'a>(&mut self, bytes: &'a [u8], count: usize) -> &'a [u8] {
+        let (text, behind) = bytes.split_at(count);
+        if let Within::String { is_name: true, .. } = self.within {
+            let room = (MOST_NAME + 1).saturating_sub(self.name.len());
+            self.name.extend_from_slice(&text[..room.min(count)]);
+        }
+        if let Some(part) = &mut self.part {
+            let room = self.most - part.bytes.len();
+            part.bytes.extend_from_slice(&text[..room.min(count)]);
+            part.is_too_long |= count > room;
+        }
+        self.seen += count;
+        behind
     }
 
     /// `None` where no JSON goes on like that.
@@ -269,7 +298,7 @@ impl Picker {
         let Some(part) = &mut self.part else { return };
         if part.bytes.len() < self.most {
             part.bytes.push(byte);
-        } else if !part.is_too_long {
+        } else {
             part.is_too_long = true;
         }
     }
