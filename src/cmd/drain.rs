@@ -41,7 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let began = Instant::now();
     let proxy = match found_now(&settings.given, &mut stop) {
-        Ok(proxy) => proxy,
+        Ok(found) => found.proxy,
         Err(signal) => return Ok(stopped(signal)),
     };
     block_on(async {

@@ -7,7 +7,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::runtime::block_on;
-use super::wait::found_now;
+use super::wait::{Found, found_now};
 use super::{pod, unsent};
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;
@@ -43,11 +43,11 @@ pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure>
         let sentence = format!("ended by {signal} while asking the proxy to end");
         Failure::new(Exit::Signal(signal), sentence)
     };
-    let proxy = found_now(&settings.given, &mut stop).map_err(ended)?;
+    let found = found_now(&settings.given, &mut stop).map_err(ended)?;
     block_on(async {
         let request = Request {
             urls: settings.urls.clone(),
-            proxy,
+            found,
             facts: None,
             occasion: Occasion::Ended,
             began: Instant::now(),
@@ -72,7 +72,7 @@ pub(super) struct Request {
     /// What the user named; each is a proxy of its own.
     pub(super) urls: Vec<Endpoint>,
     /// The mesh's proxy.
-    pub(super) proxy: Option<Proxy>,
+    pub(super) found: Found,
     /// What it has said about itself.
     pub(super) facts: Option<ServerInfo>,
     /// What the end followed.
@@ -114,7 +114,7 @@ async fn ask(request: Request) -> Vec<String> {
     let looked = Instant::now();
     let (addressees, stopped) = (addressees(&request).await, request.stopped());
     let left = BUDGET.saturating_sub(looked.elapsed());
-    let proxy = request.proxy.as_ref();
+    let proxy = request.found.proxy.as_ref();
     match (addressees, stopped) {
         (Addressees::Nobody(reason @ Reason::Endless(..)), None) => vec![reason.to_string()],
         (Addressees::Nobody(reason), _) => {
@@ -155,16 +155,18 @@ fn rest_of(until: Instant) -> Limits {
 
 /// Whom to ask. After a stop signal the proxy gets a moment to show that it is ending.
 async fn addressees(request: &Request) -> Addressees {
-    let (urls, proxy) = (request.urls.as_slice(), request.proxy.as_ref());
+    let (urls, proxy) = (request.urls.as_slice(), request.found.proxy.as_ref());
+    let is_stranger = !request.found.is_certain;
     let began = Instant::now();
     let is_native = is_native(proxy, request.facts.as_ref(), began + LOOKING).await;
     loop {
-        let standing = match proxy.filter(|_| urls.is_empty() && !is_native) {
+        let standing = match proxy.filter(|_| urls.is_empty() && !is_native && !is_stranger) {
             Some(proxy) => stands(proxy).await,
             None => Standing::Serving,
         };
         let stopped = request.stopped().is_some();
-        let addressees = Addressees::of(Known { urls, proxy, is_native, standing, stopped });
+        let known = Known { urls, proxy, is_stranger, is_native, standing, stopped };
+        let addressees = Addressees::of(known);
         let may_show = matches!(addressees, Addressees::Nobody(Reason::OnlyThisContainer(_)));
         if !may_show || began.elapsed() >= SHOWS_WITHIN {
             return addressees;

@@ -67,14 +67,14 @@ fn start_and_stay(
     }
     let Prepared { beside, path } = until_start(settings, stop);
     let ended = path.and_then(|path| {
-        let proxy = beside.proxy();
+        let found = beside.found();
         let start = Start {
             settings: supervised,
             rules: supervised.rules(settings.stops.clone()),
             path: &path,
             command: &settings.command,
-            proxy: proxy.cloned(),
-            background: look_after_start(settings, supervised, proxy.cloned()),
+            background: look_after_start(settings, supervised, found.proxy.clone()),
+            found,
         };
         block_on(supervise(start, stop))
     });
@@ -118,20 +118,20 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     if let Some(Err(failure)) = named.as_ref().map(judge) {
         return Prepared { beside: Beside::Unknown, path: Err(failure) };
     }
-    let Waited { proxy, end } = until_ready(&settings.wait, stop);
+    let Waited { found, end } = until_ready(&settings.wait, stop);
+    let proxy = found.proxy.as_ref();
     let judged = end.and_then(|end| {
         let is_ready = matches!(end, End::Ready);
-        ended_well(settings, end)
-            .map_err(|failure| with_cause(settings, proxy.as_ref(), failure))?;
+        ended_well(settings, end).map_err(|failure| with_cause(settings, proxy, failure))?;
         // Without a mesh there is nothing that could break the application.
-        let Some(proxy) = &proxy else { return Ok(()) };
+        let Some(proxy) = proxy else { return Ok(()) };
         if named.is_none() {
             judge(proxy)?;
         }
         // A proxy that is not ready has no inbound clusters yet, and the time is over.
         if is_ready { look_at_listen(settings, proxy, began, stop) } else { Ok(()) }
     });
-    Prepared { beside: Beside::Known(proxy), path: judged.map(|()| path) }
+    Prepared { beside: Beside::Known(found), path: judged.map(|()| path) }
 }
 
 fn find_command(settings: &Run) -> Result<PathBuf, Failure> {

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::quit::Request;
 use super::start::stopped_before_start;
+use super::wait::Found;
 use super::{drain, pod, progress, quit};
 use crate::config::Supervise;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
-use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
 use crate::io::inbox::{Arrival, Inbox};
@@ -37,7 +37,7 @@ pub(super) struct Start<'a> {
     /// The command and its arguments.
     pub(super) command: &'a [OsString],
     /// The proxy that was waited for.
-    pub(super) proxy: Option<Proxy>,
+    pub(super) found: Found,
     /// What goes on beside it.
     pub(super) background: Option<Background>,
 }
@@ -99,7 +99,7 @@ struct Supervisor<'a> {
     settings: &'a Supervise,
     application: Application,
     terminal: Option<Terminal>,
-    proxy: Option<Proxy>,
+    found: Found,
     facts: Option<ServerInfo>,
     lifecycle: Lifecycle,
     work: Option<Work>,
@@ -109,10 +109,11 @@ struct Supervisor<'a> {
 
 impl<'a> Supervisor<'a> {
     fn new(start: Start<'a>, application: Application, terminal: Option<Terminal>) -> Self {
-        let Start { settings, rules, proxy, background, .. } = start;
+        let Start { settings, rules, found, background, .. } = start;
+        let proxy = found.proxy.as_ref();
         let lifecycle = Lifecycle::new(rules);
-        let admin = proxy.as_ref().and_then(|proxy| proxy.admin.clone());
-        if let (None, Some(times), Some(proxy)) = (&admin, settings.drain, &proxy) {
+        let admin = proxy.and_then(|proxy| proxy.admin.clone());
+        if let (None, Some(times), Some(proxy)) = (&admin, settings.drain, proxy) {
             drain::tell_misfits(times, proxy, None);
         }
         let mut work: Option<Work> = None;
@@ -124,7 +125,7 @@ impl<'a> Supervisor<'a> {
             settings,
             application,
             terminal,
-            proxy,
+            found,
             facts: None,
             lifecycle,
             work,
@@ -208,7 +209,7 @@ impl<'a> Supervisor<'a> {
             Done::Drained => vec![Event::Drained],
             Done::Asked => vec![Event::Asked],
             Done::Read(facts) => {
-                if let (Some(times), Some(proxy)) = (self.settings.drain, &self.proxy) {
+                if let (Some(times), Some(proxy)) = (self.settings.drain, &self.found.proxy) {
                     drain::tell_misfits(times, proxy, facts.as_ref());
                 }
                 self.facts = facts;
@@ -237,7 +238,7 @@ impl<'a> Supervisor<'a> {
                 let urls = self.settings.quit_urls.clone();
                 let request = Request {
                     urls,
-                    proxy: self.proxy.clone(),
+                    found: self.found.clone(),
                     facts: self.facts.clone(),
                     occasion: self.lifecycle.occasion(),
                     began: self.began,
@@ -253,7 +254,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn drain(&mut self) -> Option<Work> {
-        let (proxy, times, facts) = (self.proxy.clone(), self.settings.drain?, self.facts.clone());
+        let (proxy, times) = (self.found.proxy.clone(), self.settings.drain?);
+        let facts = self.facts.clone();
         let began = Instant::now();
         Some(Box::pin(async move {
             drain::until_idle(proxy, times, facts, began).await;

@@ -6,10 +6,9 @@ use tokio::time::Instant;
 
 use super::quit::{self, Request};
 use super::runtime::block_on;
-use super::wait::{End, Waited, until_ready};
+use super::wait::{End, Found, Waited, until_ready};
 use crate::config::Unstarted;
 use crate::core::exit::Exit;
-use crate::core::proxy::Proxy;
 use crate::core::stopping::quit_when::Occasion;
 use crate::io::signals::StopSignals;
 
@@ -19,15 +18,15 @@ pub(super) enum Beside {
     /// Nobody has waited for it.
     Unknown,
     /// It was waited for, and this came of it.
-    Known(Option<Proxy>),
+    Known(Found),
 }
 
 impl Beside {
-    /// The proxy, as far as one was found.
-    pub(super) const fn proxy(&self) -> Option<&Proxy> {
+    /// What was found.
+    pub(super) fn found(&self) -> Found {
         match self {
-            Self::Unknown => None,
-            Self::Known(proxy) => proxy.as_ref(),
+            Self::Unknown => Found::default(),
+            Self::Known(found) => found.clone(),
         }
     }
 }
@@ -39,13 +38,13 @@ pub(super) fn quit(settings: &Unstarted, beside: Beside, exit: Exit, stop: &mut 
         event = "quitting",
         "the application has not started; asking the proxy to end all the same, as --quit says"
     );
-    let (proxy, exit) = match beside {
-        Beside::Known(proxy) => (proxy, exit),
+    let (found, exit) = match beside {
+        Beside::Known(found) => (found, exit),
         Beside::Unknown => wait(settings, exit, stop),
     };
     let request = Request {
         urls: settings.quit_urls.clone(),
-        proxy,
+        found,
         facts: None,
         occasion: Occasion::unstarted(exit, settings.grace),
         began: Instant::now(),
@@ -69,17 +68,17 @@ pub(super) fn quit(settings: &Unstarted, beside: Beside, exit: Exit, stop: &mut 
 }
 
 /// Whom to ask, and what the run ended by in the end.
-fn wait(settings: &Unstarted, exit: Exit, stop: &mut StopSignals) -> (Option<Proxy>, Exit) {
-    let Waited { proxy, end } = until_ready(&settings.wait, stop);
+fn wait(settings: &Unstarted, exit: Exit, stop: &mut StopSignals) -> (Found, Exit) {
+    let Waited { found, end } = until_ready(&settings.wait, stop);
     match end {
-        Ok(End::Ready | End::WithoutProxy) => (proxy, exit),
+        Ok(End::Ready | End::WithoutProxy) => (found, exit),
         Ok(End::TimedOut(sentence)) => {
             tracing::warn!(event = "timed_out", "{sentence}");
-            (proxy, exit)
+            (found, exit)
         }
         Err(failure) => {
             tracing::warn!(event = failure.event, "{}", failure.sentence);
-            (proxy, failure.exit)
+            (found, failure.exit)
         }
     }
 }

@@ -43,12 +43,21 @@ pub fn wait(plan: &Plan, mut stop: StopSignals) -> Result<Exit, Failure> {
     }
 }
 
+/// What is beside us: drained, judged and asked to end afterwards.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// The proxy. `None` where there is none, and where an answer has shown that what listens is
+    /// another server.
+    pub(super) proxy: Option<Proxy>,
+    /// Is it certain that it is this proxy? Whatever ends programs must be sent to no other server.
+    pub(super) is_certain: bool,
+}
+
 /// What a wait came to.
 #[derive(Debug)]
 pub(super) struct Waited {
-    /// The proxy that it was for: what is drained, judged and asked to end afterwards. `None` where
-    /// there is none, and where an answer has shown that what listens is another server.
-    pub(super) proxy: Option<Proxy>,
+    /// What it was for.
+    pub(super) found: Found,
     /// How it ended; a [`Failure`] for a stop signal and for what the kernel refuses.
     pub(super) end: Result<End, Failure>,
 }
@@ -77,7 +86,7 @@ pub(super) fn until_ready(plan: &Plan, stop: &mut StopSignals) -> Waited {
     }
     waiter.tell(first);
     let end = waiter.until_over();
-    Waited { proxy: waiter.wait.proxy().cloned(), end }
+    Waited { found: waiter.found(), end }
 }
 
 /// How long the proxy may take, once the time is over, to say what it waits for.
@@ -94,9 +103,9 @@ const FOUND_WITHIN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The stop signal that came meanwhile.
-pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Option<Proxy>, Signal> {
+pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Found, Signal> {
     if let Some(mesh) = given.mesh {
-        return Ok(Some(Proxy::at(mesh, given)));
+        return Ok(Found { proxy: Some(Proxy::at(mesh, given)), is_certain: true });
     }
     let limits = Limits {
         timeout: Some(FOUND_WITHIN),
@@ -122,8 +131,9 @@ pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Option<
         }
     }
     // Several ports of a mesh that nobody contradicts are more than the one of a plain Envoy.
-    let is_enough = |proxy: &&Proxy| waiter.wait.is_certain() || proxy.mesh != Mesh::Envoy;
-    Ok(waiter.wait.proxy().filter(is_enough).cloned())
+    let Found { proxy, is_certain } = waiter.found();
+    let proxy = proxy.filter(|proxy| is_certain || proxy.mesh != Mesh::Envoy);
+    Ok(Found { proxy, is_certain })
 }
 
 /// One wait: the pure one, its clock, its connections and its log.
@@ -148,6 +158,10 @@ impl<'a> Waiter<'a> {
             told_of_search: false,
             stop,
         }
+    }
+
+    fn found(&self) -> Found {
+        Found { proxy: self.wait.proxy().cloned(), is_certain: self.wait.is_certain() }
     }
 
     fn now(&self) -> Duration {

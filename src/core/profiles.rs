@@ -178,14 +178,15 @@ pub const LINKERD: Profile = Profile {
 /// consul-k8s: the first service's admin port is 19000, its public listener 20000, which comes with
 /// the first configuration. consul-dataplane's lifecycle server comes with Envoy: on 20600 as
 /// consul-k8s sets it, on 20300 by its own default. Before a Consul server has answered, nothing
-/// listens.
+/// listens. Envoy's own end ends consul-dataplane at once; `/graceful_shutdown` would cost a Job
+/// the 30 s of its grace period, and any method does it.
 pub const CONSUL: Profile = Profile {
     name: "consul",
     control_plane: "the Consul server",
     agent: Some(Agent { name: "consul-dataplane", port: 20600, container: "consul-dataplane" }),
     admin: Some("http://localhost:19000"),
     ready: &[says("http://localhost:19000/ready", ENVOYS_WORDS)],
-    quit: &["http://localhost:20600/graceful_shutdown", "http://localhost:19000/quitquitquit"],
+    quit: &["http://localhost:19000/quitquitquit", "http://localhost:20600/graceful_shutdown"],
     uid: Some(5995),
     gid: Some(5995),
     owned_ports: &[19000, 20000, 20300, 20600],

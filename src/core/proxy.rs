@@ -112,13 +112,19 @@ impl Proxy {
     /// its admin API is.
     #[must_use]
     pub fn quit(&self) -> Vec<Endpoint> {
-        let mut endpoints = self.mesh.quit();
         let usual = self.mesh.admin();
-        if self.admin != usual {
-            endpoints.retain(|endpoint| {
-                usual.as_ref().is_none_or(|usual| usual.address != endpoint.address)
-            });
-            endpoints.extend(self.admin.as_ref().map(|admin| admin.at("/quitquitquit")));
+        let is_envoys = |endpoint: &Endpoint| {
+            usual.as_ref().is_some_and(|usual| usual.address == endpoint.address)
+        };
+        let mut endpoints = self.mesh.quit();
+        match &self.admin {
+            None => endpoints.retain(|endpoint| !is_envoys(endpoint)),
+            Some(admin) if usual.is_none() => endpoints.push(admin.at("/quitquitquit")),
+            Some(admin) => {
+                for endpoint in endpoints.iter_mut().filter(|endpoint| is_envoys(endpoint)) {
+                    *endpoint = admin.at(&endpoint.path);
+                }
+            }
         }
         endpoints
     }
@@ -207,6 +213,9 @@ mod tests {
         assert_eq!(urls(&given(istio, "", "")), [agent, "http://localhost:15000/quitquitquit"]);
         assert_eq!(urls(&given(istio, "http://127.0.0.1:7000", "")), [agent, own]);
         assert_eq!(urls(&given(None, "http://127.0.0.1:7000", "")), [own]);
+        // A Job's proxy is to end at once, and not after the grace period of `/graceful_shutdown`.
+        let graceful = "http://localhost:20600/graceful_shutdown";
+        assert_eq!(urls(&given(Some(Mesh::Consul), "http://127.0.0.1:7000", "")), [own, graceful]);
         assert_eq!(urls(&given(Some(Mesh::Linkerd), "", "")), ["http://localhost:4191/shutdown"]);
         assert_eq!(
             urls(&given(Some(Mesh::Kuma), "unix:/run/a.sock", "")),

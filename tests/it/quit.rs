@@ -118,12 +118,20 @@ fn a_proxy_that_hangs_is_given_up_and_a_second_stop_signal_ends_it_sooner() {
     let began = Instant::now();
     let given_up = running(&proxy, "exit 4").spawn();
     let run = running(&proxy, "exit 6").spawn();
+    // One that says nothing at all: what is asked before counts, too.
+    let silent = StandIn::new();
+    silent.says(QUIT, Reply::Silence).says("/server_info", Reply::Silence);
+    let by_hand = Meshim::does("quit").with(["--mesh=envoy", "--admin-url", &silent.url()]).spawn();
+    silent.wait_for_requests("/server_info", 1);
+    let asked = Instant::now();
     proxy.wait_for_requests(QUIT, 2);
     run.signal(Signal::SIGTERM);
     run.signal(Signal::SIGINT);
     run.wait().expect_code(6);
     given_up.wait().expect_code(4).expect_stderr(&["no answer in time (until the last try)"]);
     assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
+    by_hand.wait().expect_code(1);
+    assert!(asked.elapsed() < Duration::from_millis(11_500), "{:?}", asked.elapsed());
 }
 
 #[test]
@@ -247,6 +255,33 @@ fn a_closed_endpoint_is_passed_over() {
         assert_eq!(envoy.count(QUIT), 1);
         Meshim::starts(["sh", "-c", "exit 3"]).with(["--quit=always"]).run().expect_code(3);
         assert_eq!(envoy.count(QUIT), 2);
+    });
+}
+
+#[test]
+fn nobody_is_asked_who_has_not_shown_to_be_a_proxy() {
+    inside(|| {
+        // A neighbour on the ports of an Istio proxy, which has an answer to everything.
+        let neighbour = [15020, 15021, 15000].map(StandIn::on_port);
+        for server in &neighbour {
+            for path in ["/", QUIT, "/ready", "/healthz/ready", "/server_info"] {
+                server.says(path, Reply::plain(200, "hello"));
+            }
+        }
+        let posts = || neighbour.iter().map(|server| server.count(QUIT)).sum::<usize>();
+        Meshim::does("quit").run().expect_code(0).expect_stderr(&["that is not the istio proxy"]);
+        // One that hangs refutes nothing, and confirms nothing.
+        for server in &neighbour {
+            server.says("/ready", Reply::Silence).says("/healthz/ready", Reply::Silence);
+        }
+        Meshim::does("quit").run().expect_code(0).expect_stderr(&["name the mesh with --mesh"]);
+        let options = ["--quit=always", "--timeout=300ms", "--request-timeout=100ms"];
+        Meshim::starts(["true"]).with(options).run().expect_code(124);
+        let start = ["--on-timeout=start", "--check=off"];
+        Meshim::starts(["true"]).with(options).with(start).run().expect_code(0);
+        assert_eq!(posts(), 0);
+        Meshim::does("quit").with(["--mesh=istio"]).run().expect_code(0);
+        assert_eq!(posts(), 1, "the user knows");
     });
 }
 

@@ -16,6 +16,8 @@ pub struct Known<'a> {
     pub urls: &'a [Endpoint],
     /// The mesh's proxy, where there is one.
     pub proxy: Option<&'a Proxy>,
+    /// Has what listens there not shown that it is this proxy?
+    pub is_stranger: bool,
     /// Is it a native sidecar?
     pub is_native: bool,
     /// How it stands.
@@ -40,6 +42,8 @@ pub enum Addressees {
 pub enum Reason {
     /// There is none.
     NoProxy,
+    /// Something listens on its ports that has not shown to be it.
+    Stranger(Mesh),
     /// Kubernetes ends it, and would start it again.
     Native,
     /// It is ending already.
@@ -60,6 +64,11 @@ impl fmt::Display for Reason {
             Self::NoProxy => {
                 f.write_str("there is no proxy in this pod that could be asked to end")
             }
+            Self::Stranger(mesh) => write!(
+                f,
+                "what listens on the ports of the {mesh} proxy has given no answer of such a \
+                 proxy: it is not asked to end; name the mesh with --mesh if it is one"
+            ),
             Self::Native => f.write_str(
                 "the proxy is a native sidecar, which Kubernetes ends by itself and would start \
                  again: not asked",
@@ -101,6 +110,7 @@ impl Addressees {
         };
         let mesh = proxy.mesh;
         match (known.stopped, known.standing) {
+            _ if known.is_stranger => Self::Nobody(Reason::Stranger(mesh)),
             _ if known.is_native => Self::Nobody(Reason::Native),
             (_, Standing::Endless(why)) => Self::Nobody(Reason::Endless(mesh, why)),
             (false, Standing::Ending) => Self::Nobody(Reason::Ending(mesh)),
@@ -139,7 +149,8 @@ mod tests {
     }
 
     fn known(proxy: &Proxy, stopped: bool, standing: Standing) -> Known<'_> {
-        Known { urls: &[], proxy: Some(proxy), is_native: false, standing, stopped }
+        let (is_native, is_stranger) = (false, false);
+        Known { urls: &[], proxy: Some(proxy), is_stranger, is_native, standing, stopped }
     }
 
     #[test]
@@ -186,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_native_sidecar_and_one_that_cannot_be_ended_are_sent_nothing() {
+    fn a_stranger_a_native_sidecar_and_one_that_cannot_be_ended_are_sent_nothing() {
         let kuma = Proxy::of(Mesh::Kuma);
         for stopped in [false, true] {
             let serving = known(&kuma, stopped, Standing::Serving);
@@ -195,6 +206,8 @@ mod tests {
             let endless = Addressees::of(known(&kuma, stopped, Standing::Endless("why")));
             assert_eq!(endless, Addressees::Nobody(Reason::Endless(Mesh::Kuma, "why")));
         }
+        let stranger = Known { is_stranger: true, ..known(&kuma, false, Standing::Serving) };
+        assert_eq!(Addressees::of(stranger), Addressees::Nobody(Reason::Stranger(Mesh::Kuma)));
         let none = Proxy::of(Mesh::None);
         let nobody = Addressees::Nobody(Reason::NoProxy);
         assert_eq!(Addressees::of(known(&none, false, Standing::Serving)), nobody);
