@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::endpoint::Endpoint;
-use crate::core::envoy::page::Page;
+use crate::core::envoy::page::{Page, Reading};
 use crate::core::envoy::state::State;
 use crate::core::envoy::unread::Unread;
 use crate::io::http::client::Client;
@@ -49,26 +49,25 @@ impl Admin {
     /// # Errors
     /// [`Unread`].
     pub async fn read<P: Page>(&mut self, until: Instant) -> Result<P::Content, Unread> {
-        self.read_about::<P>("", until).await
+        let mut page = P::begin();
+        self.fill(&mut page, "", until).await?;
+        page.end()
     }
 
-    /// The same of a page whose query ends with what is asked about.
+    /// Hands a page its bytes; `what` ends the query of one that asks about something.
     ///
     /// # Errors
     /// [`Unread`].
-    pub async fn read_about<P: Page>(
+    pub async fn fill(
         &mut self,
+        page: &mut dyn Reading,
         what: &str,
         until: Instant,
-    ) -> Result<P::Content, Unread> {
-        let until = until.min(Instant::now() + P::WITHIN);
-        let mut page = P::begin();
-        let query = [P::QUERY, what].concat();
-        self.fetch(&query, P::MOST_BYTES, until, &mut |bytes| {
-            page.take(bytes).map(|()| page.has_enough())
-        })
-        .await?;
-        page.end()
+    ) -> Result<(), Unread> {
+        let (query, most, within) = page.terms();
+        let until = until.min(Instant::now() + within);
+        let query = [query, what].concat();
+        self.fetch(&query, most, until, &mut |bytes| page.push(bytes)).await
     }
 
     /// How far the proxy is, by `/ready`.

@@ -24,7 +24,7 @@ const MOST: usize = 20_000;
 pub fn all() -> std::io::Result<Vec<Process>> {
     let proc = Path::new("/proc");
     let uptime = fs::read_to_string(proc.join("uptime"))?;
-    // Whole seconds: reading floats would be a hundredth of the binary.
+    // `12345.67 …`
     let seconds = uptime.split(['.', ' ']).next().and_then(|text| text.parse().ok());
     let up = Duration::from_secs(seconds.unwrap_or_default());
     let ours = fs::read_link(proc.join("self/ns/mnt")).ok();

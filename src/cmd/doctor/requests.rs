@@ -16,8 +16,8 @@ use crate::core::envoy::counters::{Counters, CountersPage};
 use crate::core::envoy::endpoints::{EndpointsPage, StaticEndpointsPage, names};
 use crate::core::envoy::listeners::{AllListenersPage, Listeners, ListenersPage};
 use crate::core::envoy::manifest::{Manifest, ManifestPage};
-use crate::core::envoy::page::Page;
-use crate::core::envoy::routes::{AllRoutesPage, Routes, RoutesPage};
+use crate::core::envoy::page::{Page, Reading};
+use crate::core::envoy::routes::{Routes, RoutesPage};
 use crate::core::envoy::runtime::RuntimePage;
 use crate::core::envoy::state::State;
 use crate::core::envoy::unread::Unread;
@@ -52,6 +52,14 @@ const MOST_BATCHES: usize = 12;
 /// before it connects anew.
 const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(30);
+
+/// Longer than any page may take.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// How messages name what is asked only where it is needed.
+const SECRETS: &str = "dynamic_warming_secrets";
+const ENDPOINTS: &str = "endpoints";
+const TYPES: &str = "cluster types";
 
 /// Everything that this proxy says, of which `check` has read `/server_info` already.
 pub(super) async fn pages(pod: &Pod, deep: bool) -> Pages {
@@ -91,6 +99,11 @@ async fn other<P: Page>(root: &str, name: &'static str) -> Read<P::Content> {
     read.map_err(|why| NotSeen::Unread(name, why))
 }
 
+/// What a page told that has been handed its bytes.
+fn end<P: Page>(name: &'static str, read: Result<(), NotSeen>, page: P) -> Read<P::Content> {
+    read.and_then(|()| page.end().map_err(|why| NotSeen::Unread(name, why)))
+}
+
 /// Envoy's admin API, asked until it is gone.
 struct Server {
     admin: Admin,
@@ -100,16 +113,18 @@ struct Server {
 }
 
 impl Server {
-    async fn read<P: Page>(&mut self, name: &'static str) -> Read<P::Content> {
-        self.read_about::<P>(name, "").await
-    }
-
-    /// A server that is silent once is not asked again: each silence takes its whole time.
-    async fn read_about<P: Page>(&mut self, name: &'static str, what: &str) -> Read<P::Content> {
+    /// Hands a page its bytes. A server that is silent once is not asked again: each silence takes
+    /// its whole time.
+    async fn fill(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        page: &mut dyn Reading,
+    ) -> Result<(), NotSeen> {
         if let Some((page, why)) = &self.gone {
             return Err(NotSeen::Unread(page, why.clone()));
         }
-        let read = self.admin.read_about::<P>(what, Instant::now() + P::WITHIN).await;
+        let read = self.admin.fill(page, what, Instant::now() + LONGEST).await;
         if let Err(why) = &read {
             self.give_up(name, why);
         }
@@ -118,7 +133,9 @@ impl Server {
     }
 
     async fn read_all(&mut self, pages: &mut Pages, deep: bool) {
-        pages.counters = self.read::<CountersPage>("/stats").await;
+        let mut counters = CountersPage::begin();
+        let read = self.fill("/stats", "", &mut counters).await;
+        pages.counters = end("/stats", read, counters);
         let looked = Instant::now();
         pages.listeners = self.listeners().await;
         let clusters = pages.counters.as_ref().ok().and_then(|counters| counters.clusters);
@@ -130,14 +147,20 @@ impl Server {
             Ok(routes) => self.endpoints(routes).await,
             Err(why) => Err(why.clone()),
         };
-        pages.certs = if is_huge { Err(spared) } else { self.read::<CertsPage>("/certs").await };
-        pages.runtime = self.read::<RuntimePage>("/runtime").await;
+        let mut certs = CertsPage::begin();
+        let read = if is_huge { Err(spared) } else { self.fill("/certs", "", &mut certs).await };
+        pages.certs = end("/certs", read, certs);
+        let mut runtime = RuntimePage::begin();
+        let read = self.fill("/runtime", "", &mut runtime).await;
+        pages.runtime = end("/runtime", read, runtime);
         pages.warming_secrets = self.warming_secrets(pages).await;
         if self.is_istio && needs_agent(pages) {
             pages.agent = other::<AgentPage>("http://localhost:15020/", "15020/metrics").await;
         }
         if deep {
-            pages.usage = Some(self.read::<UsagePage>("/clusters").await);
+            let mut usage = UsagePage::begin();
+            let read = self.fill("/clusters", "", &mut usage).await;
+            pages.usage = Some(end("/clusters", read, usage));
         }
         pages.later = self.later(pages, looked, deep).await;
     }
@@ -147,7 +170,11 @@ impl Server {
         const NAME: &str = "/server_info";
         match known {
             Known::Said(manifest) => Ok(manifest.clone()),
-            Known::Not => self.read::<ManifestPage>(NAME).await,
+            Known::Not => {
+                let mut page = ManifestPage::begin();
+                let read = self.fill(NAME, "", &mut page).await;
+                end(NAME, read, page)
+            }
             Known::Unread(_, why) => {
                 self.give_up(NAME, why);
                 Err(NotSeen::Unread(NAME, why.clone()))
@@ -162,19 +189,22 @@ impl Server {
     }
 
     async fn listeners(&mut self) -> Read<Listeners> {
+        const NAME: &str = "dynamic_listeners";
+        let (mut named, mut all) = (ListenersPage::begin(), AllListenersPage::begin());
         if self.is_istio {
-            self.read::<ListenersPage>("dynamic_listeners").await
+            let read = self.fill(NAME, "", &mut named).await;
+            end(NAME, read, named)
         } else {
-            self.read::<AllListenersPage>("dynamic_listeners").await
+            let read = self.fill(NAME, "", &mut all).await;
+            end(NAME, read, all)
         }
     }
 
     async fn routes(&mut self) -> Read<Routes> {
-        if self.is_istio {
-            self.read::<RoutesPage>("dynamic_route_configs").await
-        } else {
-            self.read::<AllRoutesPage>("dynamic_route_configs").await
-        }
+        const NAME: &str = "dynamic_route_configs";
+        let mut page = if self.is_istio { RoutesPage::begin() } else { RoutesPage::of_all() };
+        let read = self.fill(NAME, "", &mut page).await;
+        end(NAME, read, page)
     }
 
     /// The clusters that routes lead to: first among the dynamic ones, what is missing there among
@@ -185,23 +215,25 @@ impl Server {
         let (batches, left_out) = self.batches(wanted.iter().map(String::as_str).collect());
         asked.is_cut |= left_out;
         for batch in &batches {
-            let what = names(batch.iter().copied());
-            asked.found.extend(self.read_about::<EndpointsPage>("endpoints", &what).await?);
+            let mut page = EndpointsPage::begin();
+            let read = self.fill(ENDPOINTS, &names(batch.iter().copied()), &mut page).await;
+            asked.found.extend(end(ENDPOINTS, read, page)?);
             asked.names.extend(batch.iter().map(|name| (*name).to_owned()));
         }
         let is_missing = |name: &&str| !asked.found.contains_key(*name);
         let missing = batches.concat().into_iter().filter(is_missing).collect();
         for batch in self.batches(missing).0 {
-            let what = names(batch);
-            asked.found.extend(self.read_about::<StaticEndpointsPage>("endpoints", &what).await?);
+            let mut page = StaticEndpointsPage::begin();
+            let read = self.fill(ENDPOINTS, &names(batch), &mut page).await;
+            asked.found.extend(end(ENDPOINTS, read, page)?);
         }
         let is_empty =
             |name: &&str| asked.found.get(*name).is_some_and(|found| found.endpoints == 0);
         let empty = batches.concat().into_iter().filter(is_empty).collect();
         for batch in self.batches(empty).0 {
-            let what = names(batch);
-            let found = self.read_about::<OriginalDestinationsPage>("cluster types", &what).await?;
-            asked.original_destinations.extend(found);
+            let mut page = OriginalDestinationsPage::begin();
+            let read = self.fill(TYPES, &names(batch), &mut page).await;
+            asked.original_destinations.extend(end(TYPES, read, page)?);
         }
         Ok(asked)
     }
@@ -236,7 +268,9 @@ impl Server {
         if state == Some(State::Live) && has_certificates {
             return Ok(Vec::new());
         }
-        match self.read::<WarmingSecretsPage>("dynamic_warming_secrets").await {
+        let mut page = WarmingSecretsPage::begin();
+        let read = self.fill(SECRETS, "", &mut page).await;
+        match end(SECRETS, read, page) {
             // Envoy says 404 where it has no such thing at all.
             Err(NotSeen::Unread(_, Unread::Missing)) => Ok(Vec::new()),
             read => read,
@@ -256,8 +290,9 @@ impl Server {
         }
         let pause = if deep { LATER } else { SOON };
         sleep(pause.saturating_sub(looked.elapsed())).await;
-        let counters = self.read::<CountersPage>("/stats").await.ok()?;
-        Some((looked.elapsed(), counters))
+        let mut page = CountersPage::begin();
+        let read = self.fill("/stats", "", &mut page).await;
+        Some((looked.elapsed(), end("/stats", read, page).ok()?))
     }
 }
 

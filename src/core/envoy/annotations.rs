@@ -126,10 +126,11 @@ fn near_miss(written: &str) -> Option<String> {
         return None;
     }
     // A prefix that is nearly the right one, or any of Istio's.
-    if !is_istios && distance(&prefix.to_lowercase(), own) > 2 {
+    if !is_istios && distance(&prefix.to_ascii_lowercase(), own) > 2 {
         return None;
     }
-    let near = |known: &&&str| distance(&name.to_lowercase(), &known.to_lowercase()) <= 2;
+    let near =
+        |known: &&&str| distance(&name.to_ascii_lowercase(), &known.to_ascii_lowercase()) <= 2;
     TRAFFIC.iter().find(near).map(|known| format!("{PREFIX}{known}"))
 }
 

@@ -9,16 +9,18 @@ use crate::core::envoy::json::Json;
 /// The name under which Envoy's configuration has it.
 pub const NAME: &str = "envoy.filters.http.fault";
 
+const MILLION: u64 = 1_000_000;
+
 /// What one fault filter does. A filter that does nothing is the usual case: Istio puts one into
 /// every HTTP chain.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultFilter {
-    /// How many of the requests are aborted, in percent.
-    pub aborts: f64,
+    /// How many of a million requests are aborted.
+    pub aborts: u64,
     /// With which HTTP status, where one is named.
     pub status: Option<u64>,
-    /// How many of the requests are delayed, in percent.
-    pub delays: f64,
+    /// How many of a million requests are delayed.
+    pub delays: u64,
     /// By how much, as Envoy writes it: `7s`.
     pub delay: Option<String>,
     /// It concerns only requests with certain headers.
@@ -34,8 +36,8 @@ impl FaultFilter {
             "abort" | "delay" => {
                 let is_abort = name == "abort";
                 value.fields(&mut |name, value| match name {
-                    "percentage" if is_abort => filter.aborts = percent(value),
-                    "percentage" => filter.delays = percent(value),
+                    "percentage" if is_abort => filter.aborts = of_a_million(value),
+                    "percentage" => filter.delays = of_a_million(value),
                     "http_status" => filter.status = value.number(),
                     "fixed_delay" => filter.delay = value.text(),
                     "header_abort" | "header_delay" => filter.is_conditional = true,
@@ -51,26 +53,26 @@ impl FaultFilter {
     /// Does it do anything at all?
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.aborts > 0.0 || self.delays > 0.0
+        self.aborts > 0 || self.delays > 0
     }
 }
 
 /// A `FractionalPercent`: protobuf's JSON leaves out a numerator of 0 and the denominator
 /// `HUNDRED`.
-fn percent(fraction: Json<'_>) -> f64 {
-    let (mut numerator, mut denominator) = (0.0, 100.0);
+fn of_a_million(fraction: Json<'_>) -> u64 {
+    let (mut numerator, mut denominator) = (0, 100);
     fraction.fields(&mut |name, value| match name {
-        "numerator" => numerator = value.fraction().unwrap_or_default(),
+        "numerator" => numerator = value.number().unwrap_or_default(),
         "denominator" => value.with_text(&mut |name| {
             denominator = match name {
-                "TEN_THOUSAND" => 10_000.0,
-                "MILLION" => 1_000_000.0,
-                _ => 100.0,
+                "TEN_THOUSAND" => 10_000,
+                "MILLION" => MILLION,
+                _ => 100,
             };
         }),
         _ => {}
     });
-    (numerator / denominator * 100.0).clamp(0.0, 100.0)
+    (numerator.saturating_mul(MILLION) / denominator).min(MILLION)
 }
 
 #[cfg(test)]
@@ -87,20 +89,20 @@ mod tests {
     #[test]
     fn percentages_are_read_with_their_denominators() {
         let table = [
-            (r#"{"numerator":10}"#, 10.0),
-            (r#"{"numerator":10,"denominator":"HUNDRED"}"#, 10.0),
-            (r#"{"numerator":5000,"denominator":"MILLION"}"#, 0.5),
-            (r#"{"denominator":"TEN_THOUSAND","numerator":100}"#, 1.0),
-            (r#"{"numerator":250,"denominator":"A_NEW_ONE"}"#, 100.0),
-            (r#"{"denominator":"MILLION"}"#, 0.0),
-            (r#"{"numerator":null}"#, 0.0),
-            ("null", 0.0),
-            ("7", 0.0),
+            (r#"{"numerator":10}"#, 100_000),
+            (r#"{"numerator":10,"denominator":"HUNDRED"}"#, 100_000),
+            (r#"{"numerator":5000,"denominator":"MILLION"}"#, 5_000),
+            (r#"{"denominator":"TEN_THOUSAND","numerator":100}"#, 10_000),
+            (r#"{"numerator":250,"denominator":"A_NEW_ONE"}"#, 1_000_000),
+            (r#"{"denominator":"MILLION"}"#, 0),
+            (r#"{"numerator":null}"#, 0),
+            ("null", 0),
+            ("7", 0),
         ];
         for (percentage, expected) in table {
             let read = filter(&format!(r#"{{"abort":{{"percentage":{percentage}}}}}"#));
-            assert!((read.aborts - expected).abs() < 1e-9, "{percentage}: {read:?}");
-            assert_eq!(read.is_on(), expected > 0.0, "{percentage}");
+            assert_eq!(read.aborts, expected, "{percentage}: {read:?}");
+            assert_eq!(read.is_on(), expected > 0, "{percentage}");
         }
     }
 

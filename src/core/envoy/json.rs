@@ -94,20 +94,21 @@ impl Json<'_> {
         number
     }
 
-    /// A number with a fraction; also as text.
+    /// A number with a fraction, in millionths; also as text where it has none.
     #[must_use]
-    pub fn fraction(self) -> Option<f64> {
-        let mut fraction = None;
+    pub fn millionths(self) -> Option<u64> {
+        let mut millionths = None;
         self.0.read(&mut Scalar(&mut |scalar| {
-            fraction = match scalar {
-                #[expect(clippy::cast_precision_loss, reason = "these are percentages")]
-                Found::Number(found) => Some(found as f64),
-                Found::Float(found) => Some(found),
-                Found::Text(text) => text.parse().ok(),
+            millionths = match scalar {
+                Found::Number(found) => found.checked_mul(MILLION),
+                Found::Float(found) => of_float(found),
+                Found::Text(text) => {
+                    text.parse::<u64>().ok().and_then(|found| found.checked_mul(MILLION))
+                }
                 Found::Flag(_) => None,
             };
         }));
-        fraction.filter(|fraction: &f64| fraction.is_finite())
+        millionths
     }
 
     /// `true`; anything else is `false`, which protobuf's JSON leaves out.
@@ -117,6 +118,18 @@ impl Json<'_> {
         self.0.read(&mut Scalar(&mut |scalar| flag = matches!(scalar, Found::Flag(true))));
         flag
     }
+}
+
+const MILLION: u64 = 1_000_000;
+
+/// In millionths; what is below zero is zero.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` keeps within the bounds, and these are percentages"
+)]
+fn of_float(found: f64) -> Option<u64> {
+    found.is_finite().then_some((found * 1e6) as u64)
 }
 
 /// Foreign text fit for a line of ours: no control characters, at most 300 characters.
@@ -327,9 +340,10 @@ mod tests {
     #[test]
     fn fractions_are_read_however_they_are_written() {
         let mut found = Vec::new();
-        let json = br#"[1, 0.5, "2.5", "NaN", true, null]"#;
-        read(json, &mut |value| value.items(&mut |item| found.push(item.fraction()))).unwrap();
-        assert_eq!(found, [Some(1.0), Some(0.5), Some(2.5), None, None, None]);
+        let json = br#"[1, 0.5, "2", "2.5", "NaN", true, null, -1.5]"#;
+        read(json, &mut |value| value.items(&mut |item| found.push(item.millionths()))).unwrap();
+        let (one, half) = (Some(1_000_000), Some(500_000));
+        assert_eq!(found, [one, half, Some(2_000_000), None, None, None, None, Some(0)]);
     }
 
     #[test]

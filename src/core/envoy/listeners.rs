@@ -37,8 +37,11 @@ const MOST_CHAINS: usize = 1_000;
 /// More rejected listeners than these tell a reader nothing.
 const MOST_REJECTED: usize = 100;
 
+/// 100 percent, in millionths.
+const ALL: u64 = 100_000_000;
+
 /// What the listeners told.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listeners {
     /// The chains of the active listeners.
     pub chains: Vec<Chain>,
@@ -98,7 +101,7 @@ pub enum Protocol {
 }
 
 /// One filter chain of an active listener.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     /// The listener's name.
     pub listener: String,
@@ -120,8 +123,8 @@ pub struct Chain {
     pub rbac: Vec<Rbac>,
     /// What its fault filter does.
     pub fault: Option<FaultFilter>,
-    /// How many of the requests are traced, in percent, where it traces.
-    pub sampling: Option<f64>,
+    /// How many of the requests are traced, in millionths of a percent, where it traces.
+    pub sampling: Option<u64>,
     /// A sampler of its own decides about traces.
     pub has_sampler: bool,
     /// It answers HTTP/1.0.
@@ -344,13 +347,13 @@ impl Chain {
     /// Without a value of its own, Envoy traces everything (envoy:
     /// `http_connection_manager.proto`).
     fn read_tracing(&mut self, tracing: Json<'_>) {
-        self.sampling = Some(100.0);
+        self.sampling = Some(ALL);
         tracing.fields(&mut |name, value| match name {
             "random_sampling" => {
                 // Protobuf's JSON leaves a value of 0 out.
-                self.sampling = Some(0.0);
+                self.sampling = Some(0);
                 value.at(&["value"], &mut |value| {
-                    self.sampling = Some(value.fraction().unwrap_or_default());
+                    self.sampling = Some(value.millionths().unwrap_or_default());
                 });
             }
             "provider" => value.at(&["typed_config", "sampler"], &mut |sampler| {
@@ -388,7 +391,7 @@ mod tests {
         assert_eq!(shape, expected);
         assert!(http.iter().all(|chain| chain.direction == Direction::Inbound));
         assert!(http.iter().all(|chain| chain.listener_port == Some(15006)));
-        assert_eq!(http[0].sampling, Some(1.0));
+        assert_eq!(http[0].sampling, Some(1_000_000));
         assert!(!http[0].rbac[0].admits_nobody());
         assert_eq!(http[0].rbac[0].policies[0].name, "ns[shop]-policy[http-only]-rule[0]");
         let sniffed = chains(AUTHZ, Some(8081));

@@ -44,6 +44,29 @@ pub trait Page {
     fn end(self) -> Result<Self::Content, Unread>;
 }
 
+/// A page without its type, so that what asks is in the binary once, and not once for each page.
+pub trait Reading {
+    /// [`Page::QUERY`], [`Page::MOST_BYTES`], [`Page::WITHIN`].
+    fn terms(&self) -> (&'static str, usize, Duration);
+
+    /// Takes in the next bytes, and says whether they are enough.
+    ///
+    /// # Errors
+    /// They are not this page's.
+    fn push(&mut self, bytes: &[u8]) -> Result<bool, Unread>;
+}
+
+impl<P: Page> Reading for P {
+    fn terms(&self) -> (&'static str, usize, Duration) {
+        (P::QUERY, P::MOST_BYTES, P::WITHIN)
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<bool, Unread> {
+        self.take(bytes)?;
+        Ok(self.has_enough())
+    }
+}
+
 /// What a picked part says; `None` where it is `null`, of another type or too long. One bad part
 /// loses that part alone.
 #[must_use]

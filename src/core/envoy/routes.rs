@@ -25,7 +25,7 @@ const MOST_ROUTES: usize = 2_000;
 const MOST_DESTINATIONS: usize = 16;
 
 /// The routes that somebody wrote.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routes {
     /// At most 2,000.
     pub routes: Vec<Route>,
@@ -36,7 +36,7 @@ pub struct Routes {
 }
 
 /// One route.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// The virtual host: `reviews.shop.svc.cluster.local:9080`.
     pub host: String,
@@ -93,18 +93,10 @@ pub struct RoutesPage {
 }
 
 impl RoutesPage {
-    fn with(keeps_all: bool) -> Self {
-        let picker = Picker::new(WANTED, MOST_VIRTUAL_HOST);
-        Self { picker, routes: Routes::default(), keeps_all }
-    }
-
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), Unread> {
-        let Self { picker, routes, keeps_all } = self;
-        picker.feed(bytes, &mut |_, part| {
-            routes.virtual_hosts += 1;
-            let read = part.map(|part| routes.take(part, *keeps_all));
-            routes.is_cut |= !matches!(read, Some(Ok(())));
-        })
+    /// For a mesh that does not say which routes somebody wrote: all are kept.
+    #[must_use]
+    pub fn of_all() -> Self {
+        Self { keeps_all: true, ..Self::begin() }
     }
 }
 
@@ -115,38 +107,21 @@ impl Page for RoutesPage {
     const WITHIN: Duration = Duration::from_secs(5);
 
     fn begin() -> Self {
-        Self::with(false)
+        let picker = Picker::new(WANTED, MOST_VIRTUAL_HOST);
+        Self { picker, routes: Routes::default(), keeps_all: false }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
-        self.feed(bytes)
+        let Self { picker, routes, keeps_all } = self;
+        picker.feed(bytes, &mut |_, part| {
+            routes.virtual_hosts += 1;
+            let read = part.map(|part| routes.take(part, *keeps_all));
+            routes.is_cut |= !matches!(read, Some(Ok(())));
+        })
     }
 
     fn end(self) -> Result<Routes, Unread> {
         self.picker.finish().map(|()| self.routes)
-    }
-}
-
-/// Reads the same page of a mesh that does not say which routes somebody wrote: all are kept.
-#[derive(Debug)]
-pub struct AllRoutesPage(RoutesPage);
-
-impl Page for AllRoutesPage {
-    type Content = Routes;
-    const QUERY: &'static str = RoutesPage::QUERY;
-    const MOST_BYTES: usize = RoutesPage::MOST_BYTES;
-    const WITHIN: Duration = RoutesPage::WITHIN;
-
-    fn begin() -> Self {
-        Self(RoutesPage::with(true))
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
-        self.0.feed(bytes)
-    }
-
-    fn end(self) -> Result<Routes, Unread> {
-        self.0.end()
     }
 }
 
@@ -311,7 +286,9 @@ mod tests {
     fn default_routes_are_left_out_where_the_mesh_names_the_others() {
         let routes = whole::<RoutesPage>(HEALTHY).unwrap();
         assert!(routes.routes.is_empty() && !routes.is_cut, "{routes:?}");
-        let all = whole::<AllRoutesPage>(HEALTHY).unwrap();
+        let mut all = RoutesPage::of_all();
+        all.take(HEALTHY).unwrap();
+        let all = all.end().unwrap();
         assert_eq!((all.routes.len() > 3, all.virtual_hosts), (true, routes.virtual_hosts));
     }
 
@@ -350,9 +327,9 @@ mod tests {
     fn a_fault_is_read_with_its_conditions() {
         let routes = whole::<RoutesPage>(FAULT).unwrap().routes;
         let fault = |at: usize| routes[at].fault.as_ref().unwrap();
-        assert!(routes[0].is_conditional && (fault(0).aborts - 100.0).abs() < 1e-9);
+        assert!(routes[0].is_conditional && fault(0).aborts == 1_000_000);
         assert!(!routes[1].is_conditional);
-        assert!((fault(1).aborts - 10.0).abs() < 1e-9 && (fault(1).delays - 0.5).abs() < 1e-9);
+        assert_eq!((fault(1).aborts, fault(1).delays), (100_000, 5_000));
         assert_eq!((fault(1).status, fault(1).delay.as_deref()), (Some(503), Some("7s")));
     }
 

@@ -11,8 +11,8 @@ use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
 
-/// From this share of unmarked requests on it breaks the application.
-const BREAKS_FROM: f64 = 1.0;
+/// From this share of unmarked requests on, in millionths, it breaks the application.
+const BREAKS_FROM: u64 = 10_000;
 
 /// How many findings are told.
 const MOST_TOLD: usize = 20;
@@ -53,11 +53,11 @@ pub fn judge(pages: &Pages) -> Judged {
 }
 
 fn told(pages: &Pages, place: &str, fault: &FaultFilter, is_conditional: bool) -> Diagnosis {
-    let aborts = (fault.aborts > 0.0).then(|| {
+    let aborts = (fault.aborts > 0).then(|| {
         let status = fault.status.map_or_else(String::new, |status| format!(" with {status}"));
         format!("aborts {}% of the requests{status}", rounded(fault.aborts))
     });
-    let delays = (fault.delays > 0.0).then(|| {
+    let delays = (fault.delays > 0).then(|| {
         let by = fault.delay.as_ref().map_or_else(String::new, |delay| format!(" by {delay}"));
         format!("delays {}% of the requests{by}", rounded(fault.delays))
     });
@@ -88,16 +88,23 @@ fn injected(pages: &Pages) -> u64 {
     by_fault.map(|series| series.count).fold(0, u64::saturating_add)
 }
 
-/// A percentage without needless digits.
-/// With four digits behind the point at most, and in whole numbers: the formatting of floats alone
-/// would be a fiftieth of the binary.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a percentage is small, and `as` keeps within the bounds"
-)]
-fn rounded(percent: f64) -> String {
-    let parts = (percent * 10_000.0).round() as u64;
-    let text = format!("{}.{:04}", parts / 10_000, parts % 10_000);
+/// Millionths as a percentage, without needless digits.
+fn rounded(millionths: u64) -> String {
+    let (whole, rest) = (millionths / 10_000, millionths % 10_000);
+    let text = format!("{whole}.{rest:04}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_have_no_needless_digits() {
+        for (millionths, expected) in
+            [(1_000_000, "100"), (5_000, "0.5"), (10_100, "1.01"), (1, "0.0001")]
+        {
+            assert_eq!(rounded(millionths), expected);
+        }
+    }
 }

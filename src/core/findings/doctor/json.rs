@@ -2,8 +2,6 @@
 //!
 //! Owns the form; must never judge, and never print.
 
-use serde_json::{Map, Value};
-
 use crate::core::findings::doctor::diagnosis::Diagnosis;
 use crate::core::findings::doctor::report::{Blind, Report};
 
@@ -11,63 +9,78 @@ use crate::core::findings::doctor::report::{Blind, Report};
 #[must_use]
 pub fn json(report: &Report) -> String {
     let subject = &report.subject;
-    let optional = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
-    let proxy = object([
-        ("mesh", subject.mesh.into()),
-        ("name", optional(&subject.node)),
-        ("istio_version", optional(&subject.istio_version)),
-        ("envoy_version", optional(&subject.envoy_version)),
-        ("state", optional(&subject.state)),
-        ("uptime_s", subject.uptime.map_or(Value::Null, |uptime| uptime.as_secs().into())),
+    let proxy = object(&[
+        ("mesh", quoted(subject.mesh)),
+        ("name", optional(subject.node.as_deref())),
+        ("istio_version", optional(subject.istio_version.as_deref())),
+        ("envoy_version", optional(subject.envoy_version.as_deref())),
+        ("state", optional(subject.state.as_deref())),
+        ("uptime_s", subject.uptime.map_or_else(null, |uptime| uptime.as_secs().to_string())),
     ]);
-    let whole = object([
-        ("ok", report.is_ok().into()),
-        ("verdict", report.verdict().into()),
-        ("judges", report.judges.into()),
-        ("could_not_look", report.blind_judges().into()),
+    let findings: Vec<String> = report.found.iter().map(finding).collect();
+    let blind: Vec<String> = report.blind.iter().map(blind).collect();
+    let whole = object(&[
+        ("ok", report.is_ok().to_string()),
+        ("verdict", quoted(&report.verdict())),
+        ("judges", report.judges.to_string()),
+        ("could_not_look", report.blind_judges().to_string()),
         ("proxy", proxy),
-        ("findings", report.found.iter().map(finding).collect()),
-        ("not_seen", report.blind.iter().map(blind).collect()),
+        ("findings", format!("[{}]", findings.join(","))),
+        ("not_seen", format!("[{}]", blind.join(","))),
     ]);
-    format!("{whole}\n")
+    whole + "\n"
 }
 
-fn finding(diagnosis: &Diagnosis) -> Value {
+fn finding(diagnosis: &Diagnosis) -> String {
     let finding = &diagnosis.finding;
-    let optional = |text: Option<&str>| text.map_or(Value::Null, Value::from);
-    let numbers =
-        diagnosis.numbers.iter().map(|(name, number)| ((*name).to_owned(), (*number).into()));
-    object([
-        ("code", finding.code.name().into()),
-        ("severity", finding.severity_name().into()),
+    let numbers = diagnosis.numbers.iter().map(|(name, number)| (*name, number.to_string()));
+    let numbers: Vec<(&str, String)> = numbers.collect();
+    object(&[
+        ("code", quoted(finding.code.name())),
+        ("severity", quoted(finding.severity_name())),
         ("resource", optional(diagnosis.resource.as_deref())),
         ("field", optional(diagnosis.field)),
-        ("seen", finding.seen.as_str().into()),
-        ("why", finding.why.as_str().into()),
-        ("remedy", finding.remedy.as_str().into()),
+        ("seen", quoted(&finding.seen)),
+        ("why", quoted(&finding.why)),
+        ("remedy", quoted(&finding.remedy)),
         ("snippet", optional(diagnosis.snippet.as_deref())),
-        ("source", finding.source.into()),
-        ("numbers", Value::Object(numbers.collect())),
+        ("source", quoted(finding.source)),
+        ("numbers", object(&numbers)),
     ])
 }
 
-fn blind(blind: &Blind) -> Value {
-    object([
-        ("judge", blind.judge.into()),
-        ("reason", blind.reason.into()),
-        ("why", blind.why.as_str().into()),
-        ("partial", blind.is_partial.into()),
+fn blind(blind: &Blind) -> String {
+    object(&[
+        ("judge", quoted(blind.judge)),
+        ("reason", quoted(blind.reason)),
+        ("why", quoted(&blind.why)),
+        ("partial", blind.is_partial.to_string()),
     ])
 }
 
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>(),
-    )
+/// A JSON object of members that are JSON already.
+fn object(members: &[(&str, String)]) -> String {
+    let members = members.iter().map(|(name, json)| format!("\"{name}\":{json}"));
+    format!("{{{}}}", members.collect::<Vec<String>>().join(","))
+}
+
+fn optional(text: Option<&str>) -> String {
+    text.map_or_else(null, quoted)
+}
+
+fn null() -> String {
+    "null".to_owned()
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::core::findings::check::Verdict as Check;
     use crate::core::findings::doctor::fixtures::{fixture, healthy, with_routes};

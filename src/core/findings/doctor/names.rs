@@ -31,7 +31,7 @@ impl Resource {
         let (namespace, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
         // A kind is written with hyphens: `http-route`, `virtual-service`.
         let words = kind.split('-').map(|word| match word {
-            "http" | "grpc" | "tls" | "tcp" | "udp" => word.to_uppercase(),
+            "http" | "grpc" | "tls" | "tcp" | "udp" => word.to_ascii_uppercase(),
             word => capitalized(word),
         });
         let kind = words.collect();
@@ -52,8 +52,8 @@ impl Resource {
 
 fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters).collect()
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// A cluster as Istio names it: `outbound|9080|v2|reviews.shop.svc.cluster.local`.

@@ -50,7 +50,7 @@ pub fn judge(pages: &Pages) -> Judged {
 fn server_first(pages: &Pages, port: u64) -> Option<&'static str> {
     let named = pages.manifest.iter().flat_map(|manifest| &manifest.ports);
     let name =
-        named.clone().find(|known| known.port == port).map(|known| known.name.to_lowercase());
+        named.clone().find(|known| known.port == port).map(|known| known.name.to_ascii_lowercase());
     let row = SERVER_FIRST.iter().find(|(number, protocol)| {
         *number == port || name.as_ref().is_some_and(|name| name.contains(protocol))
     });

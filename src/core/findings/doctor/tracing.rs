@@ -8,7 +8,7 @@ use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 
 /// From this share on, in percent.
-const TOLD_FROM: f64 = 50.0;
+const TOLD_FROM: u64 = 50;
 
 /// How much is traced?
 ///
@@ -17,14 +17,14 @@ const TOLD_FROM: f64 = 50.0;
 pub fn judge(pages: &Pages) -> Judged {
     let listeners = page(&pages.listeners)?;
     let sampled = listeners.chains.iter().filter(|chain| !chain.has_sampler);
-    let most = sampled.filter_map(|chain| chain.sampling).fold(0.0, f64::max);
+    let most = sampled.filter_map(|chain| chain.sampling).max().unwrap_or_default() / 1_000_000;
     if most < TOLD_FROM {
         return Ok(Seen::default());
     }
     let finding = Finding {
         code: Code::TracingSamplesAll,
         severity: Severity::Info,
-        seen: format!("the proxy traces {}% of the requests", whole(most)),
+        seen: format!("the proxy traces {most}% of the requests"),
         why: "so each of them costs CPU here and space in the tracing system".to_owned(),
         remedy: "sample less, if this is no test system".to_owned(),
         source: "random_sampling of this proxy's own listeners (config_dump)",
@@ -33,14 +33,4 @@ pub fn judge(pages: &Pages) -> Judged {
         .on(Some("Telemetry".to_owned()), "spec.tracing[].randomSamplingPercentage")
         .with("tracing: [{randomSamplingPercentage: 1}]");
     Ok(Some(diagnosis).into())
-}
-
-/// Without its fraction: the formatting of floats alone would be a fiftieth of the binary.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a percentage is small, and `as` keeps within the bounds"
-)]
-fn whole(percent: f64) -> u64 {
-    percent.round() as u64
 }

@@ -209,7 +209,7 @@ fn smaller_things_are_told_as_well() {
     manifest.annotations.rewrites_probes = Some(false);
     pages.container.as_mut().unwrap().commands.insert("nginx".to_owned());
     for chain in &mut pages.listeners.as_mut().unwrap().chains {
-        chain.sampling = chain.sampling.map(|_| 100.0);
+        chain.sampling = chain.sampling.map(|_| 100_000_000);
     }
     for code in
         [Code::DebugLogging, Code::ProbesNotRewritten, Code::Http10Refused, Code::TracingSamplesAll]
