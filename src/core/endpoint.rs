@@ -170,9 +170,12 @@ fn parse_unix(text: &str, rest: &str) -> Result<Endpoint, BadEndpoint> {
         Some((socket, path)) => (socket, format!("/{path}")),
         None => (rest, "/".to_owned()),
     };
-    if !socket.starts_with('/') || socket.len() < 2 {
+    // `//run/a.sock` is the same place, and would be read back as a path without its slash.
+    let name = socket.trim_start_matches('/');
+    if name.len() == socket.len() || name.is_empty() {
         return Err(BadEndpoint::Socket(text.to_owned()));
     }
+    let socket = &socket[socket.len() - name.len() - 1..];
     if socket.len() > LONGEST_SOCKET_PATH {
         return Err(BadEndpoint::LongSocket(text.to_owned()));
     }
@@ -267,6 +270,7 @@ mod tests {
         assert_eq!(read("http://[::1]/x").to_string(), "http://[::1]:80/x");
         assert_eq!(read("http://localhost:1?q").to_string(), "http://localhost:1/?q");
         assert_eq!(read("unix:///run/a.sock").to_string(), "unix:/run/a.sock:/");
+        assert_eq!(read("unix:////run/a.sock").to_string(), "unix:/run/a.sock:/");
         assert_eq!(
             read("http://LOCALHOST:1").address,
             Address::Tcp { host: Host::Localhost, port: 1 }
@@ -276,7 +280,7 @@ mod tests {
     #[test]
     fn what_is_no_url_is_refused() {
         type Error = fn(String) -> BadEndpoint;
-        let table: [(&str, Error); 17] = [
+        let table: [(&str, Error); 18] = [
             ("", BadEndpoint::Scheme),
             ("127.0.0.1:15000", BadEndpoint::Scheme),
             ("HTTP//x", BadEndpoint::Scheme),
@@ -294,6 +298,7 @@ mod tests {
             ("http://127.0.0.1:80/a#b", BadEndpoint::Path),
             ("http://127.0.0.1:80/\r\nX: y", BadEndpoint::Path),
             ("unix:admin.sock", BadEndpoint::Socket),
+            ("unix:////", BadEndpoint::Socket),
         ];
         for (text, error) in table {
             assert_eq!(text.parse::<Endpoint>(), Err(error(text.to_owned())), "{text}");
