@@ -5,6 +5,8 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod peers;
+
 use std::path::Path;
 use std::process::Command;
 

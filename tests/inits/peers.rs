@@ -1,0 +1,257 @@
+//! The cases of the inits' own suites around meshim, written anew. Every case of the originals has
+//! a row in [`CASES`]: the same, or differs, and why.
+//!
+//! tini: `test/run_inner_tests.py`. dumb-init: `tests/*_test.py`. catatonit: its issue 4.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::listener;
+use crate::support::process::Process;
+
+use super::{MESHIM, init_of, send};
+
+/// Where a case of the originals is, and what meshim does about it.
+enum Here {
+    /// The same, held by this test.
+    Same(&'static str),
+    /// Something else, for this reason.
+    Differs(&'static str),
+}
+use Here::{Differs, Same};
+
+/// Every case of the originals.
+const CASES: &[(&str, Here)] = &[
+    ("tini: exit codes, and -e for each of them", Same("each_exit_code_alone_counts_as_zero")),
+    ("tini: -P, a command behind the application", Differs("no such thing: --quit is for proxies")),
+    ("tini: reaping", Same("orphans_are_reaped_and_groups_are_signalled_as_by_the_others")),
+    ("tini: -w, a line for each orphan", Differs("reaping says nothing: it is not news")),
+    (
+        "tini: TERM, USR1 and USR2 end a program without handlers",
+        Same("a_signal_ends_what_has_no_handler"),
+    ),
+    ("tini: -g, a group", Same("a_group_whose_leader_ignores_the_signal_ends_with_the_rest")),
+    ("tini: TINI_KILL_PROCESS_GROUP", Differs("the variable is MESHIM_SIGNAL_GROUP")),
+    (
+        "tini: a warning where it cannot reap",
+        Differs("meshim is always a subreaper when it is not PID 1"),
+    ),
+    (
+        "tini: mask and ignored signals of the application",
+        Same("mask_and_ignored_signals_are_the_original_ones"),
+    ),
+    ("tini: parent death signal", Same("tests/it/parent_death.rs")),
+    (
+        "dumb-init: signals are passed on",
+        Same("every_signal_that_any_of_the_others_forwards_is_forwarded"),
+    ),
+    ("dumb-init: rewritten signals", Same("signals_are_rewritten_as_by_dumb_init")),
+    ("dumb-init: ignored signals", Same("signals_are_rewritten_as_by_dumb_init")),
+    (
+        "dumb-init: rewrites of TSTP, TTIN, TTOU stop it",
+        Differs("meshim never stops for a signal it passes on"),
+    ),
+    (
+        "dumb-init: a session is signalled as a whole",
+        Same("a_group_whose_leader_ignores_the_signal_ends_with_the_rest"),
+    ),
+    (
+        "dumb-init: without setsid the child alone",
+        Same("without_a_group_the_child_alone_gets_the_signal"),
+    ),
+    (
+        "dumb-init: TERM for all when the child ends",
+        Differs("who outlives the application is ended by the container's end"),
+    ),
+    (
+        "dumb-init: a command that is not there",
+        Same("a_command_that_is_not_there_is_127_and_named"),
+    ),
+    (
+        "dumb-init: exit status, by code and by signal",
+        Same("exit_codes_are_passed_on_as_by_the_others"),
+    ),
+    ("dumb-init: the working directory stays", Same("the_working_directory_stays")),
+    ("dumb-init: a shell in the background, a terminal", Same("tests/it/terminal.rs")),
+    ("dumb-init: stops and continues with its child", Same("tests/it/terminal.rs")),
+    ("dumb-init: help, version, bad arguments", Differs("meshim's own words: src/config/tests.rs")),
+    ("catatonit #4: two deaths, one SIGCHLD", Same("the_childs_end_is_not_lost_among_others")),
+];
+
+fn meshim(options: &[&str], command: &[&str]) -> Process {
+    let (program, own) = (MESHIM.line[0], ["--mesh=none", "--supervise"]);
+    Process::spawn(Command::new(program).args(own).args(options).arg("--").args(command))
+}
+
+#[test]
+fn every_case_of_the_originals_has_a_test_or_a_reason() {
+    let tests = [include_str!("main.rs"), include_str!("peers.rs")].concat();
+    for (case, here) in CASES {
+        match here {
+            Same(test) if test.starts_with("tests/") => {
+                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(test);
+                assert!(path.exists(), "{case}: {test}");
+                println!("{case}: same ({test})");
+            }
+            Same(test) => {
+                assert!(tests.contains(&format!("fn {test}()")), "{case}: {test}");
+                println!("{case}: same");
+            }
+            Differs(why) => println!("{case}: differs: {why}"),
+        }
+    }
+}
+
+#[test]
+fn each_exit_code_alone_counts_as_zero() {
+    for code in (0..=255).step_by(15) {
+        let script = format!("exit {code}");
+        let (same, other) =
+            (format!("--ok-exit={code}"), format!("--ok-exit={}", (code + 1) % 256));
+        assert_eq!(meshim(&[&same], &["sh", "-c", &script]).wait().code, Some(0), "{code}");
+        assert_eq!(meshim(&[&other], &["sh", "-c", &script]).wait().code, Some(code), "{code}");
+    }
+}
+
+#[test]
+fn a_signal_ends_what_has_no_handler() {
+    for number in [15, 10, 12] {
+        let process = meshim(&[], &["sh", "-c", "echo ready; exec sleep 1000"]);
+        process.wait_for_stdout("ready");
+        send(number, process.pid());
+        assert_eq!(process.wait().code, Some(128 + number));
+    }
+}
+
+#[test]
+fn a_group_whose_leader_ignores_the_signal_ends_with_the_rest() {
+    // The leader ignores USR1, its child does not, and the leader waits for it.
+    let script = "
+import os, signal, sys
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+pid = os.fork()
+if pid == 0:
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    print('ready', flush=True)
+    while True: signal.pause()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != -signal.SIGUSR1)
+";
+    let process = meshim(&["--signal-group"], &["python3", "-c", script]);
+    process.wait_for_stdout("ready");
+    send(10, process.pid());
+    assert_eq!(process.wait().code, Some(0));
+}
+
+#[test]
+fn without_a_group_the_child_alone_gets_the_signal() {
+    let script = "
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM})
+pid = os.fork()
+print('ready', flush=True) if pid else None
+got = signal.sigwait({signal.SIGUSR1, signal.SIGTERM})
+if pid == 0: os._exit(got)
+# What the leader got would have been the child's, too: TERM, sent to it alone, is its first one.
+os.kill(pid, signal.SIGTERM)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+    let process = meshim(&[], &["python3", "-c", script]);
+    process.wait_for_stdout("ready");
+    send(10, process.pid());
+    assert_eq!(process.wait().code, Some(15));
+}
+
+#[test]
+fn mask_and_ignored_signals_are_the_original_ones() {
+    // tini's sets: TTOU, SEGV and INT ignored; TTIN, ILL and TERM blocked.
+    let script = "
+import os, signal, sys
+for number in (signal.SIGTTOU, signal.SIGSEGV, signal.SIGINT): signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTTIN, signal.SIGILL, signal.SIGTERM})
+os.execv(sys.argv[1], sys.argv[1:])
+";
+    let status = ["--mesh=none", "--supervise", "--", "cat", "/proc/self/status"];
+    let line = ["-c", script, MESHIM.line[0]];
+    let ended = Process::spawn(Command::new("python3").args(line).args(status)).wait();
+    let bits = |name: &str| {
+        let line = ended.stdout.lines().find_map(|line| line.strip_prefix(name));
+        u64::from_str_radix(line.expect("the kernel says it").trim(), 16).expect("it is a number")
+    };
+    let has = |set: u64, numbers: [u32; 3]| numbers.iter().all(|n| set & (1 << (n - 1)) != 0);
+    assert!(has(bits("SigIgn:"), [22, 11, 2]), "{}", ended.stdout);
+    assert!(has(bits("SigBlk:"), [21, 4, 15]), "{}", ended.stdout);
+}
+
+#[test]
+fn signals_are_rewritten_as_by_dumb_init() {
+    // Rewrites, what is sent, what arrives; the last table ignores INT and WINCH.
+    let table: [(&[&str], &[i32], &[i32]); 5] = [
+        (&[], &[15, 3, 18, 2], &[15, 3, 18, 2]),
+        (&["TERM:INT"], &[15, 3, 18, 2], &[2, 3, 18, 2]),
+        (&["TERM:INT", "INT:TERM", "QUIT:QUIT"], &[15, 3, 18, 2], &[2, 3, 18, 15]),
+        (&["1:31", "31:1"], &[1, 31], &[31, 1]),
+        (&["TERM:QUIT", "INT:0", "WINCH:0"], &[15, 2, 28, 1], &[3, 1]),
+    ];
+    for (rewrites, sent, expected) in table {
+        let options: Vec<String> =
+            rewrites.iter().map(|map| format!("--map-signal={map}")).collect();
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let process = meshim(&options, &listener::command());
+        process.wait_for_stdout("ready");
+        for number in sent {
+            send(*number, process.pid());
+        }
+        send(64, process.pid());
+        let ended = process.wait();
+        let got = ended.stdout.lines().filter_map(|line| line.strip_prefix("got ")?.parse().ok());
+        let got: Vec<i32> = got.collect();
+        // The kernel hands over the lowest number first where several wait.
+        let sorted = |list: &[i32]| {
+            let mut list = list.to_vec();
+            list.sort_unstable();
+            list
+        };
+        let mut expected = sorted(expected);
+        expected.dedup();
+        let mut got = sorted(&got);
+        got.dedup();
+        assert_eq!(got, expected, "{rewrites:?}");
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_is_127_and_named() {
+    let ended = meshim(&[], &["/doesnotexist"]).wait();
+    assert_eq!(ended.code, Some(127));
+    assert!(ended.stderr.contains("/doesnotexist"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_working_directory_stays() {
+    let line = ["--mesh=none", "--supervise", "--", "pwd"];
+    let ended = Process::spawn(Command::new(MESHIM.line[0]).args(line).current_dir("/usr")).wait();
+    assert_eq!(ended.stdout.trim(), "/usr");
+}
+
+#[test]
+fn the_childs_end_is_not_lost_among_others() {
+    // Orphans that end in the same millisecond as the child: one SIGCHLD may stand for all.
+    let script = "for n in 1 2 3 4 5 6 7 8; do sh -c 'sleep 0.01 & kill -9 $$'; done 2>/dev/null; \
+                  sleep 0.009; exit 7";
+    for _ in 0..100 {
+        let ended = meshim(&[], &["sh", "-c", script]).wait_within(Duration::from_secs(10));
+        assert_eq!(ended.code, Some(7), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_child_that_a_shell_kills_ends_the_run_as_pid_1_too() {
+    let script = "sh -c 'sleep 0.01 & kill -9 $$'; exit 5";
+    for _ in 0..5 {
+        assert_eq!(MESHIM.runs(&["sh", "-c", script]).wait().code, Some(5));
+    }
+    let process = MESHIM.runs(&listener::command());
+    process.wait_for_stdout("ready");
+    send(64, init_of(&process));
+    assert_eq!(process.wait().code, Some(0));
+}
