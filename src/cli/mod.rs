@@ -54,7 +54,8 @@ pub enum Sub {
     /// whatever came of it
     #[command(override_usage = "meshim drain [OPTIONS]", after_help = examples::DRAIN)]
     Drain(DrainArgs),
-    /// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
+    /// Ask the proxy to end: exit 0 when it will, when Kubernetes ends it, or when there is none,
+    /// else 1
     #[command(override_usage = "meshim quit [OPTIONS]", after_help = examples::QUIT)]
     Quit(QuitArgs),
     /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
@@ -132,7 +133,8 @@ pub struct DrainArgs {
     pub report: ReportArgs,
 }
 
-/// Ask the proxy to end: exit 0 when it will, or when Kubernetes ends it, else 1
+/// Ask the proxy to end: exit 0 when it will, when Kubernetes ends it, or when there is none,
+/// else 1
 #[derive(Args, Debug)]
 pub struct QuitArgs {
     /// Which proxy.

@@ -34,9 +34,11 @@ impl Beside {
 /// Waits for the proxy where nobody has, and asks it to end. `exit` is why the application does not
 /// start, which has been told. A stop signal cuts the wait short, and ends the asking.
 pub(super) fn quit(settings: &Unstarted, beside: Beside, exit: Exit, stop: &mut StopSignals) {
+    let first = if matches!(beside, Beside::Unknown) { "waiting for the proxy, then " } else { "" };
     tracing::info!(
         event = "quitting",
-        "the application has not started; asking the proxy to end all the same, as --quit says"
+        "the application has not started; {first}asking the proxy to end all the same, as --quit \
+         says"
     );
     let (found, exit) = match beside {
         Beside::Known(found) => (found, exit),

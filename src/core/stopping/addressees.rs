@@ -7,7 +7,7 @@ use std::fmt;
 use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
-use crate::core::stopping::standing::Standing;
+use crate::core::stopping::standing::{self, Standing};
 
 /// What is known when the proxy is to be ended.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,7 @@ impl Addressees {
             (false, Standing::Serving | Standing::Gone) => Self::Each(vec![own]),
             (true, Standing::Ending) => Self::EnvoyOnceIdle(envoys(proxy, own)),
             (true, Standing::Gone) => Self::Nobody(Reason::Gone(mesh)),
-            (true, Standing::Serving) if matches!(mesh, Mesh::Istio | Mesh::Kuma) => {
+            (true, Standing::Serving) if standing::shows_ending(proxy) => {
                 Self::Nobody(Reason::OnlyThisContainer(mesh))
             }
             (true, Standing::Serving) => Self::Nobody(Reason::LeftToKubernetes(mesh)),

@@ -121,6 +121,12 @@ pub fn endless(proxy: &Proxy) -> Option<Case> {
     }
 }
 
+/// Does this proxy show that it is ending?
+#[must_use]
+pub fn shows_ending(proxy: &Proxy) -> bool {
+    ending(proxy).is_some()
+}
+
 /// The case of a proxy that is ending, where that shows.
 fn ending(proxy: &Proxy) -> Option<Case> {
     let ready = &proxy.ready.first()?.url;
