@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::select;
+use tracing::{Level, enabled};
 
 use super::runtime::block_on;
 use crate::core::answer::printable;
@@ -17,7 +18,7 @@ use crate::core::envoy::server_info::ServerInfoPage;
 use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::Mesh;
-use crate::core::profiles::{Expect, Ready};
+use crate::core::profiles::Expect;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::signal::Signal;
 use crate::core::waiting::change::Change;
@@ -25,6 +26,7 @@ use crate::core::waiting::diagnosis::Hints;
 use crate::core::waiting::observation::{self, Observation, Trust};
 use crate::core::waiting::pacing::{Limits, Reminders};
 use crate::core::waiting::wait::{Ending, Next, Plan, Wait};
+use crate::core::waiting::watched::Place;
 use crate::io::admin::Admin;
 use crate::io::http::poller::Looked;
 use crate::io::http::pollers::Pollers;
@@ -208,7 +210,7 @@ impl<'a> Waiter<'a> {
 
     fn look(
         &mut self,
-        at: &Ready<Endpoint>,
+        at: &Place,
         trust: Trust,
         until: Duration,
     ) -> Result<Option<Change>, Failure> {
@@ -218,7 +220,7 @@ impl<'a> Waiter<'a> {
             Err(signal) => return Err(self.stopped(signal)),
         };
         let now = self.now();
-        if self.wait.last_seen(at) != Some(&seen) {
+        if enabled!(Level::DEBUG) && self.wait.last_seen(at) != Some(&seen) {
             tracing::debug!(url = %at, %seen, "looked");
         }
         Ok(self.wait.observe(at, now, now.saturating_sub(before), seen, proves))
@@ -227,7 +229,7 @@ impl<'a> Waiter<'a> {
     /// What a look sees, and whether only this proxy would answer so.
     fn seen(
         &mut self,
-        at: &Ready<Endpoint>,
+        at: &Place,
         trust: Trust,
         until: Instant,
     ) -> Result<(Observation, bool), Signal> {
@@ -237,10 +239,11 @@ impl<'a> Waiter<'a> {
         }
         match self.pollers.look(at, until, self.stop) {
             Looked::Answer(answer) => {
-                let proves = observation::proves(at.expect, &answer);
+                // What is certain need not be proven again with each look.
+                let proves = trust == Trust::Guessed && observation::proves(at.expect, &answer);
                 Ok((observation::decode(at.expect, trust, Ok(answer)), proves))
             }
-            Looked::Fault(fault) => Ok((observation::decode(at.expect, trust, Err(fault)), false)),
+            Looked::Fault(fault) => Ok((Observation::Failed(fault), false)),
             Looked::Stopped(signal) => Err(signal),
         }
     }

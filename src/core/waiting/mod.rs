@@ -8,4 +8,4 @@ pub mod pacing;
 mod readiness;
 mod search;
 pub mod wait;
-mod watched;
+pub mod watched;

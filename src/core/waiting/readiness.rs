@@ -12,7 +12,7 @@ use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
 use crate::core::proxy::Proxy;
 use crate::core::waiting::observation::Observation;
 use crate::core::waiting::pacing::{Distance, LONGEST_PAUSE, SHARE_OF_PROXY};
-use crate::core::waiting::watched::{Look, RECHECK, Watched};
+use crate::core::waiting::watched::{Look, Place, RECHECK, Watched};
 
 /// How often a readiness endpoint is looked at while the admin API, which comes up first, tells
 /// nothing, and how often after it has said no for [`EAGER`] although Envoy is LIVE. Each failed
@@ -82,7 +82,7 @@ impl Readiness {
 
     /// What was last seen, and where.
     pub(super) fn seen(&self) -> impl Iterator<Item = (&Ready<Endpoint>, &Observation)> {
-        self.all().filter_map(|watched| Some((&watched.ready, watched.seen()?)))
+        self.all().filter_map(|watched| Some((&*watched.ready, watched.seen()?)))
     }
 
     /// Does a readiness endpoint say so?
@@ -110,13 +110,13 @@ impl Readiness {
         self.last_answer().map_or(Duration::ZERO, |look| look.at)
     }
 
-    /// Has anything been seen there?
-    pub(super) fn has_seen(&self, url: &Endpoint) -> bool {
-        self.seen().any(|(ready, _)| ready.url == *url)
+    /// What was last seen there.
+    pub(super) fn seen_at(&self, place: &Place) -> Option<&Observation> {
+        self.all().find(|watched| watched.is_at(place)).and_then(Watched::seen)
     }
 
     /// What is to be looked at next, and when.
-    pub(super) fn due(&self) -> (&Ready<Endpoint>, Duration) {
+    pub(super) fn due(&self) -> (&Place, Duration) {
         let ready = |watched: &&Watched| watched.seen() == Some(&Observation::Ready);
         if let Some((watched, look)) =
             self.endpoints.iter().find(ready).and_then(|at| Some((at, at.last.as_ref()?)))
@@ -130,17 +130,17 @@ impl Readiness {
         }
     }
 
-    /// Takes in what a look at `url`, which ended at `now` and took `took`, has seen.
+    /// Takes in what a look at `place`, which ended at `now` and took `took`, has seen.
     pub(super) fn observe(
         &mut self,
-        url: &Endpoint,
+        place: &Place,
         now: Duration,
         took: Duration,
         seen: Observation,
     ) {
         self.looks += 1;
-        self.is_somebody_there |= seen.shows_a_proxy() || is_locked_up(url, &seen);
-        if let Some(cheap) = self.cheap.as_mut().filter(|cheap| cheap.ready.url == *url) {
+        self.is_somebody_there |= seen.shows_a_proxy() || is_locked_up(&place.url, &seen);
+        if let Some(cheap) = self.cheap.as_mut().filter(|cheap| cheap.is_at(place)) {
             let is_live = seen == Observation::Ready;
             self.live_since = if is_live { self.live_since.or(Some(now)) } else { None };
             cheap.observe(now, took, seen);
@@ -156,7 +156,7 @@ impl Readiness {
             }
         }
         let speaks = seen.speaks();
-        let Some(watched) = self.endpoints.iter_mut().find(|at| at.ready.url == *url) else {
+        let Some(watched) = self.endpoints.iter_mut().find(|at| at.is_at(place)) else {
             return;
         };
         watched.observe(now, took, seen);

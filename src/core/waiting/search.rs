@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::sockets::listener::Listener;
@@ -13,6 +12,7 @@ use crate::core::waiting::detection::{self, Detected, Sign, Strength};
 use crate::core::waiting::diagnosis::AgentSeen;
 use crate::core::waiting::observation::{Observation, Trust};
 use crate::core::waiting::readiness::Readiness;
+use crate::core::waiting::watched::Place;
 
 /// How often a guess is held against the listening sockets again, and how soon a server that was
 /// found to be no proxy is asked again.
@@ -218,17 +218,17 @@ impl Search {
         if is_known { Change::AskingAgain(mesh) } else { Change::WaitingFor(mesh, first) }
     }
 
-    /// Takes in what a look at `url` has seen; `proves` where only this proxy could say so.
+    /// Takes in what a look at `place` has seen; `proves` where only this proxy could say so.
     pub(super) fn observe(
         &mut self,
-        url: &Endpoint,
+        place: &Place,
         now: Duration,
         took: Duration,
         seen: Observation,
         proves: bool,
     ) -> Option<Change> {
         let Phase::Watching(watch) = &mut self.phase else { return None };
-        watch.readiness.observe(url, now, took, seen);
+        watch.readiness.observe(place, now, took, seen);
         let mesh = watch.proxy.mesh;
         if proves {
             self.refuted.retain(|(refuted, ..)| *refuted != mesh);

@@ -3,6 +3,7 @@
 //! Owns the order of everything that is waited for; must never look, sleep or read a clock: `now`
 //! is always the time since the wait began and comes in as an argument.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::answer::Fault;
@@ -15,7 +16,7 @@ use crate::core::waiting::diagnosis::{self, Case, Hints};
 use crate::core::waiting::observation::{Observation, Trust};
 use crate::core::waiting::pacing::{Distance, Limits, pause};
 use crate::core::waiting::search::{AGAIN, Phase, Search, Standing};
-use crate::core::waiting::watched::{Look, Watched};
+use crate::core::waiting::watched::{Look, Place, Watched};
 
 /// How old the list of listening sockets may be when a proxy that only URLs describe is ready: a
 /// mesh whose ports have come up since is not taken for a plain Envoy.
@@ -43,7 +44,7 @@ pub enum Next {
     /// Look, and give up the look at `until`; then [`Wait::observe`].
     Look {
         /// At what.
-        at: Ready<Endpoint>,
+        at: Place,
         /// How its answer is read.
         trust: Trust,
         /// The look's deadline.
@@ -139,11 +140,9 @@ impl Wait {
 
     /// What was last seen there.
     #[must_use]
-    pub fn last_seen(&self, at: &Ready<Endpoint>) -> Option<&Observation> {
-        let others = self.others.iter().map(|other| (&other.ready, other.seen()));
-        let proxys = self.search.watch().into_iter().flat_map(|watch| watch.readiness.seen());
-        let proxys = proxys.map(|(ready, seen)| (ready, Some(seen)));
-        others.chain(proxys).find(|(ready, _)| *ready == at).and_then(|(_, seen)| seen)
+    pub fn last_seen(&self, at: &Place) -> Option<&Observation> {
+        let other = self.others.iter().find(|other| other.is_at(at));
+        other.map_or_else(|| self.search.watch()?.readiness.seen_at(at), Watched::seen)
     }
 
     /// Does the proxy answer, and say that it is not ready?
@@ -170,7 +169,7 @@ impl Wait {
         let look = self.look_due().into_iter().chain(self.other_due());
         match look.min_by_key(|(.., due)| *due) {
             Some((at, trust, due)) if due <= now && due < list => {
-                Next::Look { at: at.clone(), trust, until: self.limits.end_of_look(now) }
+                Next::Look { at: Rc::clone(at), trust, until: self.limits.end_of_look(now) }
             }
             _ if list <= now => Next::List,
             Some((.., due)) => Next::Rest(self.limits.cut(due.min(list), now)),
@@ -228,14 +227,14 @@ impl Wait {
     }
 
     /// The next look at the proxy. One that is ready is looked at again while others are not.
-    fn look_due(&self) -> Option<(&Ready<Endpoint>, Trust, Duration)> {
+    fn look_due(&self) -> Option<(&Place, Trust, Duration)> {
         let watch = self.search.watch()?;
         let (at, due) = watch.readiness.due();
         Some((at, watch.trust(), due))
     }
 
     /// The next look at something else.
-    fn other_due(&self) -> Option<(&Ready<Endpoint>, Trust, Duration)> {
+    fn other_due(&self) -> Option<(&Place, Trust, Duration)> {
         let due = |other: &Watched| other.last.as_ref().map_or(Duration::ZERO, Look::due);
         let next = self.others.iter().min_by_key(|other| due(other))?;
         Some((&next.ready, Trust::Certain, due(next)))
@@ -268,14 +267,14 @@ impl Wait {
     /// nobody else would have answered so.
     pub fn observe(
         &mut self,
-        at: &Ready<Endpoint>,
+        at: &Place,
         now: Duration,
         took: Duration,
         seen: Observation,
         proves: bool,
     ) -> Option<Change> {
         let is_cut = seen == Observation::Failed(Fault::Silent) && self.limits.is_over(now);
-        if let Some(other) = self.others.iter_mut().find(|other| other.ready == *at) {
+        if let Some(other) = self.others.iter_mut().find(|other| other.is_at(at)) {
             let was_ready = other.seen() == Some(&Observation::Ready);
             if !is_cut {
                 other.observe(now, took, seen);
@@ -285,10 +284,10 @@ impl Wait {
         }
         let was_ready = self.search.watch().is_some_and(|watch| watch.readiness.is_ready());
         // A look that the end of the wait has cut short tells less than what was seen before it.
-        if is_cut && self.search.watch().is_some_and(|watch| watch.readiness.has_seen(&at.url)) {
+        if is_cut && self.last_seen(at).is_some() {
             return None;
         }
-        let change = self.search.observe(&at.url, now, took, seen, proves);
+        let change = self.search.observe(at, now, took, seen, proves);
         if matches!(self.search.phase, Phase::Searching) {
             self.listing = None;
         }

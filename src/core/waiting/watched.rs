@@ -3,6 +3,7 @@
 //! Owns how long a look's answer stands; must never look.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::answer::Fault;
@@ -12,19 +13,28 @@ use crate::core::profiles::{Expect, Ready};
 use crate::core::waiting::observation::Observation;
 use crate::core::waiting::pacing::{Distance, pause};
 
+/// An endpoint that is looked at. It is shared, so that a look, of which there are hundreds a
+/// second, copies and compares no text: the same place is the same allocation.
+pub type Place = Rc<Ready<Endpoint>>;
+
 /// How often what is ready is looked at again while something else is waited for.
 pub(super) const RECHECK: Duration = Duration::from_secs(1);
 
 /// An endpoint, and what was last seen there.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
-    pub(super) ready: Ready<Endpoint>,
+    pub(super) ready: Place,
     pub(super) last: Option<Look>,
 }
 
 impl Watched {
-    pub(super) const fn new(ready: Ready<Endpoint>) -> Self {
-        Self { ready, last: None }
+    pub(super) fn new(ready: Ready<Endpoint>) -> Self {
+        Self { ready: Rc::new(ready), last: None }
+    }
+
+    /// Is it this one that was looked at?
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        Rc::ptr_eq(&self.ready, place)
     }
 
     pub(super) fn seen(&self) -> Option<&Observation> {

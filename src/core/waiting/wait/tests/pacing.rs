@@ -204,7 +204,7 @@ fn a_look_ends_with_the_wait_at_the_latest() {
 }
 
 /// A wait for one endpoint, and that endpoint.
-fn watching(plan: &Plan) -> (Wait, Ready<Endpoint>) {
+fn watching(plan: &Plan) -> (Wait, Place) {
     let (wait, _) = Wait::new(plan);
     let Next::Look { at, .. } = wait.next(Duration::ZERO) else { panic!("a look comes first") };
     (wait, at)
