@@ -172,7 +172,12 @@ impl<'a> Waiter<'a> {
 
     fn until_over(&mut self) -> Result<End, Failure> {
         loop {
-            let change = match self.wait.next(self.now()) {
+            let now = self.now();
+            let next = self.wait.next(now);
+            if !matches!(next, Next::Over(_)) && self.reminders.is_over(now) {
+                self.remind(now);
+            }
+            let change = match next {
                 Next::List => self.list(),
                 Next::Look { at, trust, until } => self.look(&at, trust, until)?,
                 Next::Probe => {
@@ -185,19 +190,20 @@ impl<'a> Waiter<'a> {
                 Next::Over(ending) => return self.over(ending),
             };
             self.tell(change);
-            let now = self.now();
-            if self.reminders.is_over(now) {
-                let (missing, why) = (self.wait.missing(), self.wait.explain(&Hints::default()));
-                let mesh = self.wait.proxy().map(|proxy| proxy.mesh.to_string());
-                tracing::warn!(
-                    event = "not_ready",
-                    mesh,
-                    waited_ms = millis(now),
-                    "{missing} not ready after {}: {why}",
-                    Spoken(now)
-                );
-            }
         }
+    }
+
+    /// Says that the wait goes on, and why.
+    fn remind(&self, now: Duration) {
+        let (missing, why) = (self.wait.missing(), self.wait.explain(&Hints::default()));
+        let mesh = self.wait.proxy().map(|proxy| proxy.mesh.to_string());
+        tracing::warn!(
+            event = "not_ready",
+            mesh,
+            waited_ms = millis(now),
+            "{missing} not ready after {}: {why}",
+            Spoken(now)
+        );
     }
 
     fn list(&mut self) -> Option<Change> {

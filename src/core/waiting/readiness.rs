@@ -3,7 +3,6 @@
 //! Owns the order of looks; must never sleep, ask or read a clock: `now` is always the time since
 //! the wait began and comes in as an argument.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::answer::Fault;
@@ -41,7 +40,7 @@ pub(super) struct Readiness {
     cheap: Option<Watched>,
     /// The readiness endpoints; the turn is the first one's. One that does not give the proxy's own
     /// word goes to the end.
-    endpoints: VecDeque<Watched>,
+    endpoints: Vec<Watched>,
     /// Is the readiness endpoint an expensive page of the same admin API (`/server_info`)? Then a
     /// not-LIVE is final.
     is_same_server: bool,
@@ -190,13 +189,13 @@ impl Readiness {
 
     /// The last look at a readiness endpoint, where nobody listened at its port.
     fn closed_endpoint(&self) -> Option<&Look> {
-        let first = self.endpoints.front().filter(|first| first.is_closed());
+        let first = self.endpoints.first().filter(|first| first.is_closed());
         first.filter(|_| !self.is_same_server)?.last.as_ref()
     }
 
     /// When the first readiness endpoint is next worth a look.
     fn endpoint_due(&self) -> Duration {
-        let last = self.endpoints.front().and_then(|first| first.last.as_ref());
+        let last = self.endpoints.first().and_then(|first| first.last.as_ref());
         let at = last.map_or(Duration::ZERO, |look| look.at);
         // Behind a LIVE proxy, an endpoint that refuses is about to come.
         let distance =
