@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print")]
 
+mod doctor;
 mod figures;
 mod lag;
 mod load;
@@ -28,11 +29,12 @@ use self::figures::Row;
 use self::peers::Peers;
 
 /// The sections, in the table's order.
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("lag", lag::rows),
     ("start", start::rows),
     ("load", load::rows),
     ("supervise", supervise::rows),
+    ("doctor", doctor::rows),
     ("size", size::rows),
 ];
 
@@ -57,8 +59,8 @@ impl Plan {
                 name if SECTIONS.iter().any(|(section, _)| *section == name) => plan.only.push(arg),
                 _ => {
                     return Err(format!(
-                        "{arg} is not known here; write --quick, lag, start, load, supervise or \
-                         size"
+                        "{arg} is not known here; write --quick, lag, start, load, supervise, \
+                         doctor or size"
                     ));
                 }
             }

@@ -42,3 +42,12 @@ fn a_server_is_drained_by_the_supervisor_and_by_a_hook() {
         assert!(at("requests have ended") < at("application: stopping"), "{said}");
     }
 }
+
+#[test]
+fn a_broken_mesh_is_diagnosed_and_healthy_after_the_fix() {
+    let said = example("doctor").stdout;
+    let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("no `{part}` in:\n{said}"));
+    assert!(at("# HTTP 503") < at("NOT OK: 1 error"), "{said}");
+    assert!(at("[route-to-missing-cluster]") < at("# HTTP 200"), "{said}");
+    assert!(at("# HTTP 200") < at("nothing wrong seen"), "{said}");
+}

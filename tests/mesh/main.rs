@@ -8,6 +8,7 @@
 mod agent;
 mod application;
 mod bypass;
+mod capture;
 mod pod;
 mod reach;
 mod redirect;

@@ -99,6 +99,17 @@ async fn other<P: Page>(root: &str, name: &'static str) -> Read<P::Content> {
     read.map_err(|why| NotSeen::Unread(name, why))
 }
 
+/// A part of the configuration; an Envoy that has nothing at all of a kind says 404.
+fn part<P: Page>(name: &'static str, read: Result<(), NotSeen>, page: P) -> Read<P::Content>
+where
+    P::Content: Default,
+{
+    match read {
+        Err(NotSeen::Unread(_, Unread::Missing)) => Ok(P::Content::default()),
+        read => end(name, read, page),
+    }
+}
+
 /// What a page told that has been handed its bytes.
 fn end<P: Page>(name: &'static str, read: Result<(), NotSeen>, page: P) -> Read<P::Content> {
     read.and_then(|()| page.end().map_err(|why| NotSeen::Unread(name, why)))
@@ -193,10 +204,10 @@ impl Server {
         let (mut named, mut all) = (ListenersPage::begin(), AllListenersPage::begin());
         if self.is_istio {
             let read = self.fill(NAME, "", &mut named).await;
-            end(NAME, read, named)
+            part(NAME, read, named)
         } else {
             let read = self.fill(NAME, "", &mut all).await;
-            end(NAME, read, all)
+            part(NAME, read, all)
         }
     }
 
@@ -204,7 +215,7 @@ impl Server {
         const NAME: &str = "dynamic_route_configs";
         let mut page = if self.is_istio { RoutesPage::begin() } else { RoutesPage::of_all() };
         let read = self.fill(NAME, "", &mut page).await;
-        end(NAME, read, page)
+        part(NAME, read, page)
     }
 
     /// The clusters that routes lead to: first among the dynamic ones, what is missing there among
@@ -217,7 +228,7 @@ impl Server {
         for batch in &batches {
             let mut page = EndpointsPage::begin();
             let read = self.fill(ENDPOINTS, &names(batch.iter().copied()), &mut page).await;
-            asked.found.extend(end(ENDPOINTS, read, page)?);
+            asked.found.extend(part(ENDPOINTS, read, page)?);
             asked.names.extend(batch.iter().map(|name| (*name).to_owned()));
         }
         let is_missing = |name: &&str| !asked.found.contains_key(*name);
@@ -225,7 +236,7 @@ impl Server {
         for batch in self.batches(missing).0 {
             let mut page = StaticEndpointsPage::begin();
             let read = self.fill(ENDPOINTS, &names(batch), &mut page).await;
-            asked.found.extend(end(ENDPOINTS, read, page)?);
+            asked.found.extend(part(ENDPOINTS, read, page)?);
         }
         let is_empty =
             |name: &&str| asked.found.get(*name).is_some_and(|found| found.endpoints == 0);
@@ -233,7 +244,7 @@ impl Server {
         for batch in self.batches(empty).0 {
             let mut page = OriginalDestinationsPage::begin();
             let read = self.fill(TYPES, &names(batch), &mut page).await;
-            asked.original_destinations.extend(end(TYPES, read, page)?);
+            asked.original_destinations.extend(part(TYPES, read, page)?);
         }
         Ok(asked)
     }
@@ -270,11 +281,7 @@ impl Server {
         }
         let mut page = WarmingSecretsPage::begin();
         let read = self.fill(SECRETS, "", &mut page).await;
-        match end(SECRETS, read, page) {
-            // Envoy says 404 where it has no such thing at all.
-            Err(NotSeen::Unread(_, Unread::Missing)) => Ok(Vec::new()),
-            read => read,
-        }
+        part(SECRETS, read, page)
     }
 
     /// The counters again, where the proxy's stream was down.

@@ -191,6 +191,19 @@ fn no_secret_is_ever_told() {
     });
 }
 
+/// Envoy says 404 where it has nothing at all of a kind.
+#[test]
+fn a_proxy_without_any_cluster_lacks_those_of_its_routes() {
+    inside(|| {
+        let proxy = Proxy::healthy();
+        proxy.says(RoutesPage::QUERY, &fixture("missing-subset.routes.json"));
+        let none = "endpoint_configs not found in config dump";
+        proxy.admin.says("/config_dump", Reply::envoy(404, none));
+        let report = proxy.report();
+        assert!(findings(&report, "route-to-missing-cluster").len() >= 4, "{report:#}");
+    });
+}
+
 /// Half a page, another type, nesting, silence, too much, nothing at all.
 #[test]
 fn wrong_answers_blind_their_judges_and_nobody_else() {

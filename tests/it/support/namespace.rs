@@ -77,7 +77,7 @@ pub(crate) fn must_be_permitted() {
 const LOOPBACK_INDEX: i32 = 1;
 
 /// Sets the flag `IFF_UP` of `lo`, which is down in a new network namespace (`rtnetlink(7)`).
-fn bring_loopback_up() {
+pub(crate) fn bring_loopback_up() {
     const RTM_NEWLINK: u16 = 16;
     const IFF_UP: u32 = 1;
     // struct ifinfomsg: family, padding, type, index, flags, which flags to change.
