@@ -11,6 +11,7 @@ pub mod clusters;
 pub mod counters;
 pub mod endpoints;
 pub mod fault_filter;
+pub mod filter_chain;
 pub mod inbound_clusters;
 pub mod init_dump;
 pub mod istio_series;

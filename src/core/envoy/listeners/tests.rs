@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::envoy::filter_chain::{Protocol, Transport};
 use crate::core::envoy::page::whole;
 
 /// Of real Istio sidecars, cut.

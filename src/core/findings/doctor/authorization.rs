@@ -3,7 +3,7 @@
 //! Owns the judgement. That single requests are refused is what such policies are for, and no
 //! finding.
 
-use crate::core::envoy::listeners::{Chain, Protocol};
+use crate::core::envoy::filter_chain::{Chain, Protocol};
 use crate::core::envoy::rbac::{Rbac, Whom};
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};

@@ -2,7 +2,8 @@
 //!
 //! Owns which chains belong to which port of the application; must never judge.
 
-use crate::core::envoy::listeners::{Chain, Direction, Listeners, Protocol, Transport};
+use crate::core::envoy::filter_chain::{Chain, Direction, Protocol, Transport};
+use crate::core::envoy::listeners::Listeners;
 use crate::core::sorted::SortedMap;
 
 /// Istio's own inbound port: what is sent there on purpose is refused on purpose.

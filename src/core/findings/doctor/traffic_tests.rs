@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::core::envoy::filter_chain::Transport;
 use crate::core::envoy::istio_series::{Counts, Reporter, Series};
-use crate::core::envoy::listeners::Transport;
 use crate::core::envoy::routes::{Retry, Route};
 use crate::core::envoy::usage::UsagePage;
 use crate::core::findings::codes::Code;
