@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
+use super::found::found_now;
 use super::pod;
 use super::runtime::block_on;
-use super::wait::found_now;
 use crate::config::Drain as Settings;
 use crate::core::duration::millis;
 use crate::core::envoy::clusters::Clusters;

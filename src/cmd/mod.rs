@@ -5,7 +5,10 @@
 pub mod check;
 pub mod doctor;
 pub mod drain;
+mod found;
+mod hints;
 pub mod install;
+mod page;
 mod pod;
 pub mod probe;
 mod progress;
@@ -17,6 +20,8 @@ mod supervise;
 mod unsent;
 mod unstarted;
 pub mod wait;
+mod wait_progress;
+mod waiter;
 
 use std::io::Write as _;
 

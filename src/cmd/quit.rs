@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::found::{Found, found_now};
 use super::runtime::block_on;
-use super::wait::{Found, found_now};
 use super::{pod, unsent};
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;

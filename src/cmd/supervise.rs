@@ -11,9 +11,9 @@ use std::pin::Pin;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
+use super::found::Found;
 use super::quit::Request;
 use super::start::stopped_before_start;
-use super::wait::Found;
 use super::{drain, pod, progress, quit};
 use crate::config::Supervise;
 use crate::core::envoy::server_info::ServerInfo;

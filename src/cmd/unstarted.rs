@@ -4,9 +4,11 @@
 use tokio::select;
 use tokio::time::Instant;
 
+use super::found::Found;
 use super::quit::{self, Request};
 use super::runtime::block_on;
-use super::wait::{End, Found, Waited, until_ready};
+use super::wait::{Waited, until_ready};
+use super::waiter::End;
 use crate::config::Unstarted;
 use crate::core::exit::Exit;
 use crate::core::stopping::quit_when::Occasion;

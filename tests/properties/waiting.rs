@@ -13,10 +13,11 @@ use meshim::core::envoy::state::State;
 use meshim::core::mesh::Mesh;
 use meshim::core::proxy::Given;
 use meshim::core::sockets::listener::Listener;
-use meshim::core::waiting::diagnosis::Hints;
+use meshim::core::waiting::case::Hints;
 use meshim::core::waiting::observation::Observation;
 use meshim::core::waiting::pacing::{Distance, Limits, pause};
-use meshim::core::waiting::wait::{Ending, Next, Plan, Wait};
+use meshim::core::waiting::step::{Ending, Step};
+use meshim::core::waiting::wait::{Plan, Wait};
 
 use crate::cases;
 
@@ -97,7 +98,7 @@ fn a_wait_goes_forward_and_ends_within_its_timeout() {
             let (mut now, mut was_ready) = (Duration::ZERO, false);
             for _ in 0..FOR_EVER {
                 match wait.next(now) {
-                    Next::Over(ending) => {
+                    Step::Over(ending) => {
                         assert!(now <= timeout + Duration::from_millis(1), "{now:?} is too late");
                         assert!(ending != Ending::Ready || was_ready, "ready, and nobody said so");
                         assert!(ending != Ending::TimedOut || now >= timeout, "{now:?} too early");
@@ -105,17 +106,17 @@ fn a_wait_goes_forward_and_ends_within_its_timeout() {
                         assert!(!words.chars().any(char::is_control), "{words}");
                         return Ok(());
                     }
-                    Next::Rest(until) => {
+                    Step::Rest(until) => {
                         assert!(until > now, "a rest goes forward");
                         assert!(until <= timeout, "a rest is over before the wait is");
                         now = until;
                     }
-                    Next::List => {
+                    Step::List => {
                         let list = lists.next().expect("for ever");
                         let list = list.as_deref().ok_or_else(|| "it is not told".to_owned());
                         let _ = wait.listed(now, Duration::ZERO, list);
                     }
-                    Next::Look { at, until, .. } => {
+                    Step::Look { at, until, .. } => {
                         assert!(until > now && until <= timeout, "{until:?} is no deadline");
                         let (seen, proves, took) = looks.next().expect("for ever");
                         let is_late = now + took >= until;
@@ -125,8 +126,8 @@ fn a_wait_goes_forward_and_ends_within_its_timeout() {
                         let _ = wait.observe(&at, end, end.saturating_sub(now), seen, proves);
                         now = end;
                     }
-                    Next::Probe => drop(wait.probed(redirected)),
-                    Next::GiveUp => {
+                    Step::Probe => drop(wait.probed(redirected)),
+                    Step::GiveUp => {
                         assert!(plan.limits.is_late(now), "{now:?} is too early to give up");
                         let _ = wait.give_up();
                     }

@@ -1,5 +1,7 @@
 //! Waiting: which proxy, what a look saw, when to look again, and why the proxy is not ready.
 
+pub mod case;
+pub mod causes;
 pub mod change;
 pub mod detection;
 pub mod diagnosis;
@@ -7,5 +9,6 @@ pub mod observation;
 pub mod pacing;
 mod readiness;
 mod search;
+pub mod step;
 pub mod wait;
 pub mod watched;

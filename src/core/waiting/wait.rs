@@ -11,11 +11,13 @@ use crate::core::endpoint::Endpoint;
 use crate::core::profiles::Ready;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::sockets::listener::Listener;
+use crate::core::waiting::case::{Case, Hints};
 use crate::core::waiting::change::Change;
-use crate::core::waiting::diagnosis::{self, Case, Hints};
+use crate::core::waiting::diagnosis;
 use crate::core::waiting::observation::{Observation, Trust};
 use crate::core::waiting::pacing::{Distance, Limits, pause};
 use crate::core::waiting::search::{AGAIN, Phase, Search, Standing};
+use crate::core::waiting::step::{Ending, Step};
 use crate::core::waiting::watched::{Look, Place, Watched};
 
 /// How old the list of listening sockets may be when a proxy that only URLs describe is ready: a
@@ -33,44 +35,6 @@ pub struct Plan {
     pub others: Vec<Ready<Endpoint>>,
     /// For how long.
     pub limits: Limits,
-}
-
-/// What to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Next {
-    /// List the listening sockets; then [`Wait::listed`].
-    List,
-    /// Look, and give up the look at `until`; then [`Wait::observe`].
-    Look {
-        /// At what.
-        at: Place,
-        /// How its answer is read.
-        trust: Trust,
-        /// The look's deadline.
-        until: Duration,
-    },
-    /// Find out whether this pod's traffic is redirected; then [`Wait::probed`].
-    Probe,
-    /// Nothing before this moment; then ask again.
-    Rest(Duration),
-    /// Nobody has shown up within `--absent-after`; then [`Wait::give_up`].
-    GiveUp,
-    /// Over.
-    Over(Ending),
-}
-
-/// How a wait ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Everything is ready.
-    Ready,
-    /// There is no proxy to wait for, and everything else is ready.
-    WithoutProxy,
-    /// The time is over.
-    TimedOut,
-    /// The listening sockets, which `auto` needs, cannot be seen: why.
-    Blind(String),
 }
 
 /// The last list of the listening sockets.
@@ -153,27 +117,27 @@ impl Wait {
     }
 
     /// What to do at `now`.
-    pub fn next(&self, now: Duration) -> Next {
+    pub fn next(&self, now: Duration) -> Step {
         if let Some(ending) = self.ending(now) {
-            return Next::Over(ending);
+            return Step::Over(ending);
         }
         if self.limits.is_late(now) && self.search.is_nobody() && self.may_be_absent() {
             let is_fresh = |listing: Listing| self.limits.is_late(listing.at);
             return match self.is_redirected {
-                _ if self.blind.is_none() && !self.listing.is_some_and(is_fresh) => Next::List,
-                None if self.search.is_auto() && self.injected.is_none() => Next::Probe,
-                _ => Next::GiveUp,
+                _ if self.blind.is_none() && !self.listing.is_some_and(is_fresh) => Step::List,
+                None if self.search.is_auto() && self.injected.is_none() => Step::Probe,
+                _ => Step::GiveUp,
             };
         }
         let list = self.list_due();
         let look = self.look_due().into_iter().chain(self.other_due());
         match look.min_by_key(|(.., due)| *due) {
             Some((at, trust, due)) if due <= now && due < list => {
-                Next::Look { at: Rc::clone(at), trust, until: self.limits.end_of_look(now) }
+                Step::Look { at: Rc::clone(at), trust, until: self.limits.end_of_look(now) }
             }
-            _ if list <= now => Next::List,
-            Some((.., due)) => Next::Rest(self.limits.cut(due.min(list), now)),
-            None => Next::Rest(self.limits.cut(list, now)),
+            _ if list <= now => Step::List,
+            Some((.., due)) => Step::Rest(self.limits.cut(due.min(list), now)),
+            None => Step::Rest(self.limits.cut(list, now)),
         }
     }
 

@@ -108,15 +108,15 @@ fn run(
     let mut changes: Vec<Change> = first.into_iter().collect();
     for _ in 0..1_000_000 {
         match wait.next(now) {
-            Next::Over(ending) => return (ending, now, looks, changes),
-            Next::Rest(until) => {
+            Step::Over(ending) => return (ending, now, looks, changes),
+            Step::Rest(until) => {
                 assert!(until > now, "a rest goes forward");
                 now = until;
             }
-            Next::List => changes.extend(wait.listed(now, Duration::ZERO, Ok(&listening(now)))),
-            Next::Probe => changes.extend(wait.probed(is_redirected)),
-            Next::GiveUp => changes.push(wait.give_up()),
-            Next::Look { at, .. } => {
+            Step::List => changes.extend(wait.listed(now, Duration::ZERO, Ok(&listening(now)))),
+            Step::Probe => changes.extend(wait.probed(is_redirected)),
+            Step::GiveUp => changes.push(wait.give_up()),
+            Step::Look { at, .. } => {
                 looks.push((At::of(&at), now));
                 let (seen, proves) = world(At::of(&at), now);
                 now += MS / 10;

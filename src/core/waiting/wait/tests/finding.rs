@@ -111,7 +111,7 @@ fn the_meshs_own_user_is_believed_whatever_the_answer() {
     assert_eq!((ending, meshes(&changes)), (Ending::TimedOut, vec![Mesh::Kuma]));
     let (mut wait, _) = Wait::new(&auto());
     wait.listed(Duration::ZERO, Duration::ZERO, Ok(&owned(Duration::ZERO)));
-    let Next::Look { trust, .. } = wait.next(Duration::ZERO) else { panic!("a look comes next") };
+    let Step::Look { trust, .. } = wait.next(Duration::ZERO) else { panic!("a look comes next") };
     assert_eq!(trust, Trust::Certain);
     wait.listed(MS, Duration::ZERO, Ok(&[listener(9902, 1000)]));
     assert_eq!(wait.search.watch().unwrap().standing, Standing::Shown(Strength::Ports));
@@ -189,12 +189,12 @@ fn a_socket_that_nobody_may_connect_to_is_somebody() {
 #[test]
 fn without_a_list_of_sockets_auto_gives_up_at_once_and_a_named_mesh_does_not() {
     let (mut wait, _) = Wait::new(&auto());
-    assert_eq!(wait.next(Duration::ZERO), Next::List);
+    assert_eq!(wait.next(Duration::ZERO), Step::List);
     wait.listed(MS, MS, Err("no /proc".to_owned()));
-    assert_eq!(wait.next(MS), Next::Over(Ending::Blind("no /proc".to_owned())));
+    assert_eq!(wait.next(MS), Step::Over(Ending::Blind("no /proc".to_owned())));
     let (mut wait, _) = Wait::new(&istio());
     wait.listed(MS, MS, Err("no /proc".to_owned()));
-    assert!(matches!(wait.next(MS), Next::Look { .. }));
+    assert!(matches!(wait.next(MS), Step::Look { .. }));
 }
 
 fn with_other(plan: Plan) -> Plan {

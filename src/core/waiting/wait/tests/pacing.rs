@@ -199,14 +199,14 @@ fn absence_at_once_still_takes_a_look() {
 fn a_look_ends_with_the_wait_at_the_latest() {
     let short = within(alone(), |limits| limits.timeout = Some(300 * MS));
     let (wait, _) = Wait::new(&short);
-    let Next::Look { until, .. } = wait.next(Duration::ZERO) else { panic!("a look comes first") };
+    let Step::Look { until, .. } = wait.next(Duration::ZERO) else { panic!("a look comes first") };
     assert_eq!(until, 300 * MS);
 }
 
 /// A wait for one endpoint, and that endpoint.
 fn watching(plan: &Plan) -> (Wait, Place) {
     let (wait, _) = Wait::new(plan);
-    let Next::Look { at, .. } = wait.next(Duration::ZERO) else { panic!("a look comes first") };
+    let Step::Look { at, .. } = wait.next(Duration::ZERO) else { panic!("a look comes first") };
     (wait, at)
 }
 
@@ -217,10 +217,10 @@ fn rests(looks: &[Duration]) -> Vec<Duration> {
     for took in looks {
         now += *took;
         wait.observe(&at, now, *took, not_ready(), false);
-        if wait.next(now) == Next::List {
+        if wait.next(now) == Step::List {
             wait.listed(now, Duration::ZERO, Ok(&[]));
         }
-        let Next::Rest(until) = wait.next(now) else { panic!("a look is followed by a rest") };
+        let Step::Rest(until) = wait.next(now) else { panic!("a look is followed by a rest") };
         rests.push(until.saturating_sub(now));
         now = until;
     }
@@ -246,7 +246,7 @@ fn a_look_cut_short_by_the_end_of_the_wait_hides_nothing() {
     let (mut wait, at) = watching(&within(alone(), |limits| limits.timeout = Some(300 * MS)));
     wait.observe(&at, 100 * MS, MS, not_ready(), false);
     wait.observe(&at, 300 * MS, MS, Observation::Failed(Fault::Silent), false);
-    assert_eq!(wait.next(300 * MS), Next::Over(Ending::TimedOut));
+    assert_eq!(wait.next(300 * MS), Step::Over(Ending::TimedOut));
     assert!(wait.explain(&Hints::default()).contains("503 INITIALIZING"));
     let (mut hung, at) = watching(&alone());
     hung.observe(&at, 1_000 * MS, 1_000 * MS, Observation::Failed(Fault::Silent), false);
