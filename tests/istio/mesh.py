@@ -1,18 +1,19 @@
 """A real Istio without a cluster: istiod, and pods that each have a real pilot-agent and Envoy, in network namespaces.
 
-Owns bringing it up and down. A pod is a network namespace with the rules that `pilot-agent istio-iptables` writes, the agent as
-uid 1337, and the application in a PID namespace of its own. Nothing leads out: the namespaces hang on a bridge in another one.
-Must never judge; the cases do.
+Owns bringing it up and down. Nothing leads out: the namespaces hang on a bridge in another one. `srv` has an IPv6 address
+beside its own, for clients of a pod with two families. Must never judge; the cases do.
 """
-import json, os, pathlib, shutil, signal, subprocess, time
+import json, os, pathlib, shutil, signal, subprocess
+
+from pod import ADDRESSES, ISTIOD, Load, Pod, in_ipv6
+from process import DEADLINE, Failed, Process, expect, until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 HERE = pathlib.Path(__file__).resolve().parent
 BUILT = ROOT / "target" / "istio"
 ENVOY = ROOT / "target" / "envoy" / "1.40.0" / "envoy"
-DEADLINE = 60
-ADDRESSES = {"cp": "10.66.0.2", "app": "10.66.0.10", "cli": "10.66.0.20", "srv": "10.66.0.30"}
-ISTIOD = "istiod.istio-system.svc"
+REVIEWS = "http://reviews.shop.svc.cluster.local:9080/"
+ECHO = "http://echo.shop.svc.cluster.local:8080/"
 HOSTS = f"""127.0.0.1 localhost
 ::1 localhost
 {ADDRESSES['cp']} {ISTIOD}
@@ -26,59 +27,6 @@ ISTIOD_ENVIRONMENT = {
     "INJECTION_WEBHOOK_CONFIG_NAME": "", "VALIDATION_WEBHOOK_CONFIG_NAME": "", "ISTIO_KUBE_CLIENT_CONTENT_TYPE": "application/json",
     "PILOT_ENABLE_ALPN_FILTER": "false", "PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_DISABLE_MX_ALPN": "true",
 }
-
-
-class Failed(Exception):
-    """What a case says when it does not hold."""
-
-
-def expect(condition, text, *seen):
-    if not condition:
-        raise Failed("\n".join([text, *map(str, seen)]))
-
-
-def until(what, seconds, look):
-    """Waits for a fact: the first true answer of `look`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        seen = look()
-        if seen:
-            return seen
-        time.sleep(0.02)
-    raise Failed(f"{what}: not within {seconds} s")
-
-
-class Process:
-    """A program in the background, with a log; its own session. Ended, by its id, when the mesh goes down."""
-
-    def __init__(self, mesh, name, command, **more):
-        self.log = mesh.work / f"{name}.log"
-        with self.log.open("w") as out:
-            self.log.chmod(0o666)
-            self.popen = subprocess.Popen(list(map(str, command)), stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, **more)
-        self.pid = self.popen.pid
-        mesh.processes.append(self)
-
-    def text(self):
-        return self.log.read_text(errors="replace")
-
-    def has_ended(self):
-        return self.popen.poll() is not None
-
-    def wait(self, seconds=DEADLINE):
-        try:
-            return self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"{self.log.name}: still runs after {seconds} s:\n{self.text()[-1500:]}") from None
-
-    def send(self, number):
-        if not self.has_ended():
-            os.kill(self.pid, number)
-
-    def kill(self):
-        if not self.has_ended():
-            os.killpg(self.pid, signal.SIGKILL)
-            self.popen.wait(DEADLINE)
 
 
 class Mesh:
@@ -146,6 +94,7 @@ class Mesh:
             self.ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0")
             self.ip("-n", space, "link", "set", "eth0", "up")
             self.ip("-n", space, "route", "add", "10.0.0.0/8", "dev", "eth0")
+        self.ip("-n", self.prefix + "srv", "addr", "add", f"{in_ipv6(ADDRESSES['srv'])}/64", "dev", "eth0", "nodad")
 
     def inside(self, name, *command, mounts=True):
         """A command line in that namespace, with our hosts file and no resolver."""
@@ -160,9 +109,11 @@ class Mesh:
         (self.work / "kubeconfig").write_text(json.dumps(kubeconfig))
         until("the API", 20, lambda: self.fetch("cp", "http://127.0.0.1:8098/version")[0] == 200)
 
-    def start_istiod(self):
+    def start_istiod(self, **more):
+        """With more environment than usual until the case is over."""
         rule = {"issuer": "meshim-test", "jwks_uri": "http://127.0.0.1:8098/jwks.json", "audiences": ["istio-ca"]}
-        environment = {**ISTIOD_ENVIRONMENT, "ROOT_CA_DIR": f"{self.work}/ca", "JWT_RULE": json.dumps(rule), "PATH": os.environ["PATH"], "HOME": str(self.work)}
+        environment = {**ISTIOD_ENVIRONMENT, "ROOT_CA_DIR": f"{self.work}/ca", "JWT_RULE": json.dumps(rule), "PATH": os.environ["PATH"], "HOME": str(self.work), **more}
+        self.istiod_is_usual = not more
         command = [BUILT / "pilot-discovery", "discovery", "--registries=Kubernetes", "--kubeconfig", self.work / "kubeconfig", "--configDir", self.work / "config",
                    "--meshConfig", self.work / "mesh.yaml", "--networksConfig", "/nonexistent", "--domain", "cluster.local", "--ctrlz_port", "0"]
         self.istiod = Process(self, "istiod", self.inside("cp", *command), env=environment, cwd=self.work)
@@ -175,6 +126,10 @@ class Mesh:
     def listens(self, name, port):
         out = subprocess.run(self.inside(name, "ss", "-Hltn", "sport", "=", f":{port}", mounts=False), capture_output=True, text=True).stdout
         return bool(out.strip())
+
+    def status(self, name, url):
+        """The status alone; 0 without an answer."""
+        return self.fetch(name, url)[0]
 
     def fetch(self, name, url, seconds=5, method="GET"):
         """Status and body of a request from that namespace, by a user whose traffic the rules capture; (0, reason) without an answer."""
@@ -210,125 +165,17 @@ class Mesh:
         for path in (self.work / "config").iterdir():
             if path.name != "base.yaml":
                 path.unlink()
+        if not self.istiod_is_usual:
+            self.istiod.kill()
         if self.istiod.has_ended():
+            self.processes.remove(self.istiod)
             self.start_istiod()
+
+    def application(self, name, *command):
+        """In a namespace without a sidecar."""
+        return Process(self, f"plain-{name}", self.inside(name, *command), env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
     def pod(self, name, **how):
         pod = Pod(self, name, **how)
         self.pods.append(pod)
         return pod
-
-
-class Pod:
-    """A namespace with a sidecar: the rules at once, the agent when it is started."""
-
-    def __init__(self, mesh, name, native=False, proxy_config=None, environment=None, mode="REDIRECT", envoy=None):
-        self.mesh, self.name, self.address, self.agent = mesh, name, ADDRESSES[name], None
-        self.native, self.mode, self.environment = native, mode, environment or {}
-        self.proxy_config = {"binaryPath": str(envoy or mesh.work / "envoy"), **(proxy_config or {})}
-        self.label = {"app": "shop", "srv": "reviews"}.get(name, name)
-        self.rules()
-
-    def rules(self):
-        self.inside("sh", "-c", "for t in nat mangle raw filter; do iptables-nft -t $t -F; iptables-nft -t $t -X; done", check=False)
-        if self.mode != "NONE":
-            command = [self.mesh.work / "pilot-agent", "istio-iptables", "--force-iptables-binary", "nft", "-p", "15001", "-z", "15006", "-u", "1337", "-g", "1337",
-                       "-m", self.mode, "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"]
-            self.inside(*command)
-
-    def inside(self, *command, check=True):
-        done = subprocess.run(self.mesh.inside(self.name, *command, mounts=False), capture_output=True, text=True)
-        if check and done.returncode:
-            raise Failed(f"{command[0]}: {done.stderr[-800:]}")
-        return done
-
-    def start(self, wait=True):
-        """The agent, as an injected pod has it."""
-        mesh, folder = self.mesh, self.mesh.work / f"pod-{self.name}"
-        shutil.rmtree(folder, ignore_errors=True)
-        for part in ("etc/istio/pod", "etc/istio/proxy", "var/run/secrets/tokens", "var/run/secrets/istio", "var/run/secrets/workload-spiffe-uds",
-                     "var/run/secrets/credential-uds", "var/lib/istio/data"):
-            (folder / part).mkdir(parents=True)
-        shutil.copy(mesh.work / "token", folder / "var/run/secrets/tokens/istio-token")
-        shutil.copy(mesh.work / "ca/root-cert.pem", folder / "var/run/secrets/istio/root-cert.pem")
-        (folder / "etc/istio/pod/labels").write_text(f'app="{self.label}"\nversion="v1"\n')
-        containers = ('{"initContainers":["istio-init","istio-proxy"],"containers":null' if self.native
-                      else '{"initContainers":["istio-init"],"containers":["istio-proxy"]')
-        status = json.dumps(containers + ',"volumes":["istio-envoy"],"imagePullSecrets":null,"revision":"default"}')
-        (folder / "etc/istio/pod/annotations").write_text(f'sidecar.istio.io/status={status}\nsidecar.istio.io/interceptionMode="{self.mode}"\n')
-        subprocess.run(["chown", "-R", "1337:1337", folder], check=True)
-        subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
-        environment = {
-            "PATH": "/usr/bin:/bin", "POD_NAME": f"{self.label}-5d4f", "POD_NAMESPACE": "shop", "INSTANCE_IP": self.address, "SERVICE_ACCOUNT": "shop",
-            "HOST_IP": "10.66.0.1", "PROXY_CONFIG": json.dumps(self.proxy_config), "CA_ADDR": f"{ISTIOD}:15012", "PILOT_CERT_PROVIDER": "istiod",
-            "TRUST_DOMAIN": "cluster.local", "ISTIO_META_CLUSTER_ID": "Kubernetes", "ISTIO_META_NODE_NAME": "node1", "ISTIO_META_INTERCEPTION_MODE": self.mode,
-            "ISTIO_META_WORKLOAD_NAME": self.label, "ISTIO_META_OWNER": f"kubernetes://apis/apps/v1/namespaces/shop/deployments/{self.label}",
-            "ISTIO_META_MESH_ID": "cluster.local", "ISTIO_META_APP_CONTAINERS": self.label, "GOMEMLIMIT": "1073741824", "GOMAXPROCS": "2", "ISTIO_CPU_LIMIT": "2",
-            "ISTIO_META_POD_PORTS": '[{"name":"http","containerPort":8080,"protocol":"TCP"}]', **self.environment,
-        }
-        command = ["setpriv", "--reuid", "1337", "--regid", "1337", "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all",
-                   mesh.work / "pilot-agent", "proxy", "sidecar", "--domain", "shop.svc.cluster.local", "--proxyLogLevel=warning",
-                   "--proxyComponentLogLevel=misc:error", "--log_output_level=default:info", "--templateFile", mesh.work / "envoy_bootstrap.json", "--concurrency", "1"]
-        self.agent = Process(mesh, f"agent-{self.name}", mesh.inside(self.name, *command), env=environment, cwd=folder)
-        if wait:
-            until(f"{self.name}'s proxy", DEADLINE, self.is_ready)
-        return self
-
-    def is_ready(self):
-        return self.mesh.fetch(self.name, "http://127.0.0.1:15021/healthz/ready", 1)[0] == 200
-
-    def admin(self, path, method="GET"):
-        return self.mesh.fetch(self.name, f"http://127.0.0.1:15000{path}", 10, method)
-
-    def stop_proxy(self):
-        """Ends agent and Envoy as the end of their container does."""
-        listed = self.mesh.prefix + self.name
-        if self.agent:
-            self.agent.kill()
-        for pid in subprocess.run(["ip", "netns", "pids", listed], capture_output=True, text=True).stdout.split():
-            try:
-                name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-                if name in ("envoy", "pilot-agent"):
-                    os.kill(int(pid), signal.SIGKILL)
-            except (FileNotFoundError, ProcessLookupError):
-                pass
-
-    def application(self, *command, uid=10001, name="app", environment=None):
-        """A command as the application's container runs it: PID 1 of a PID namespace, that user, no privileges."""
-        variables = [f"{key}={value}" for key, value in {"PYTHONUNBUFFERED": "1", "MESHIM_TERMINATION_LOG": "/nonexistent/log", **(environment or {})}.items()]
-        drop = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
-        line = self.mesh.inside(self.name, "unshare", "-p", "-f", "--kill-child", "--mount-proc", *drop, "env", *variables, *command)
-        return Application(self.mesh, f"{name}-{self.name}", line)
-
-
-class Application(Process):
-    """PID 1 of its namespace is the grandchild: signals go to that one."""
-
-    def first(self):
-        """The id of PID 1 of the namespace, from outside."""
-        def look():
-            children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children")
-            found = children.read_text().split() if children.exists() else []
-            return int(found[0]) if found else None
-        return until("the application's first process", 10, look)
-
-    def send(self, number):
-        os.kill(self.first(), number)
-
-
-class Load:
-    """Requests from that namespace over a kept connection, one each 50 ms, until it is stopped."""
-
-    def __init__(self, mesh, name, url):
-        as_user = ["setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups"]
-        command = mesh.inside(name, *as_user, "/usr/bin/python3", HERE / "load.py", url, "0.05")
-        self.process = Process(mesh, f"load-{name}", command)
-
-    def has_begun(self):
-        return "begun" in self.process.text()
-
-    def stop(self):
-        """How many were answered, and how each of the others failed."""
-        self.process.send(signal.SIGTERM)
-        self.process.wait(30)
-        return json.loads(self.process.text().strip().splitlines()[-1])

@@ -14,11 +14,11 @@ def encoded(data):
 
 
 os.mkdir(f"{folder}/ca")
-openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca/root-key.pem", "-out", "ca/root-cert.pem", "-days", "2", "-subj", "/O=meshim-test/CN=root")
+openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca/root-key.pem", "-out", "ca/root-cert.pem", "-days", "3650", "-subj", "/O=meshim-test/CN=root")
 openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca/ca-key.pem", "-out", "ca/ca.csr", "-subj", "/O=meshim-test/CN=intermediate")
 with open(f"{folder}/ca/extensions", "w") as file:
     file.write("basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectAltName=DNS:ca\n")
-openssl("x509", "-req", "-in", "ca/ca.csr", "-CA", "ca/root-cert.pem", "-CAkey", "ca/root-key.pem", "-CAcreateserial", "-days", "2", "-out", "ca/ca-cert.pem", "-extfile", "ca/extensions")
+openssl("x509", "-req", "-in", "ca/ca.csr", "-CA", "ca/root-cert.pem", "-CAkey", "ca/root-key.pem", "-CAcreateserial", "-days", "3650", "-out", "ca/ca-cert.pem", "-extfile", "ca/extensions")
 with open(f"{folder}/ca/cert-chain.pem", "w") as chain:
     for name in ("ca-cert", "root-cert"):
         chain.write(open(f"{folder}/ca/{name}.pem").read())

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""server.py ADDRESS:PORT: an application that ends at SIGTERM at once, without finishing anything. /slow?SECONDS answers later."""
-import http.server, os, signal, socket, socketserver, sys, time
+"""server.py ADDRESS:PORT...: an application that ends at SIGTERM at once, without finishing anything. /slow?SECONDS answers later."""
+import http.server, os, signal, socket, socketserver, sys, threading, time
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -8,6 +8,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path.startswith("/slow?"):
+            print("app: slow", flush=True)
             time.sleep(float(self.path.split("?")[1]))
         self.send_response(200)
         self.send_header("content-length", "3")
@@ -27,8 +28,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 signal.signal(signal.SIGTERM, lambda *_: (print("app: got SIGTERM", flush=True), os._exit(0)))
-host, port = sys.argv[1].rsplit(":", 1)
-Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-server = Server((host.strip("[]"), int(port)), Handler)
+for given in sys.argv[1:]:
+    host, port = given.rsplit(":", 1)
+    Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    threading.Thread(target=Server((host.strip("[]"), int(port)), Handler).serve_forever, daemon=True).start()
 print("app: listening", flush=True)
-server.serve_forever()
+signal.pause()
