@@ -279,36 +279,6 @@ fn a_proxy_that_ends_with_its_last_connection_is_told_at_the_start() {
     });
 }
 
-/// What a real linkerd2-proxy wrote, with this many requests without a response.
-fn linkerds_metrics(in_flight: u64) -> Reply {
-    let labels = "direction=\"inbound\",target_addr=\"10.77.0.2:8080\",target_port=\"8080\"";
-    let own = "direction=\"inbound\",target_addr=\"0.0.0.0:4191\",target_port=\"4191\"";
-    let text = format!(
-        "# HELP request_total Total count of HTTP requests.\n# TYPE request_total counter\n\
-         request_total{{{labels}}} {}\nrequest_total{{{own}}} 7\n\
-         # TYPE response_total counter\nresponse_total{{{labels},status_code=\"200\"}} 40\n",
-        40 + in_flight
-    );
-    Reply::plain(200, text).header("content-type", "text/plain")
-}
-
-#[test]
-fn linkerds_metrics_say_what_is_in_flight() {
-    inside(|| {
-        let proxy = StandIn::on_port(4191);
-        proxy.says("/ready", Reply::plain(200, "ready\n")).says("/metrics", linkerds_metrics(2));
-        let options = ["--mesh=linkerd", "--drain", "--drain-min=50ms", "--drain-max=20s"];
-        let run = Meshim::starts(TERM_SAYER).with(options).spawn();
-        run.wait_for_stderr("a classic Linkerd sidecar closes all its ports at SIGTERM");
-        run.wait_for_stdout("ready");
-        run.signal(Signal::SIGTERM);
-        proxy.wait_for_requests("/metrics", 2);
-        assert!(!run.has_ended());
-        proxy.says("/metrics", linkerds_metrics(0));
-        run.wait().expect_code(5).expect_stderr(&["drained: no request is in flight"]);
-    });
-}
-
 #[test]
 fn the_hook_returns_when_idle_and_with_0_whatever_came_of_it() {
     inside(|| {

@@ -14,6 +14,7 @@ mod listening;
 mod load;
 mod logs;
 mod manifests;
+mod meshes;
 mod parent_death;
 mod quit;
 mod quit_after_stop;

@@ -8,6 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod envoy;
 pub(crate) mod istio;
 pub(crate) mod listener;
+pub(crate) mod meshes;
 pub(crate) mod meshim;
 pub(crate) mod namespace;
 pub(crate) mod process;

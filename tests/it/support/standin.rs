@@ -50,8 +50,11 @@ enum Place {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By target or by path: what the next requests get; the last one stays.
+    /// By method and path (`GET /shutdown`), by target or by path: what the next requests get; the
+    /// last one stays.
     scripts: HashMap<String, Vec<Reply>>,
+    /// What requests for anything else get; else what Envoy's admin API says.
+    otherwise: Option<Reply>,
     /// Behind which somebody may still wait.
     gates: Vec<Gate>,
     requests: Vec<Request>,
@@ -207,6 +210,12 @@ impl StandIn {
         self.script(target, [reply])
     }
 
+    /// What every request gets from now on for which nothing else was said.
+    pub(crate) fn says_otherwise(&self, reply: Reply) -> &Self {
+        self.state.change(|state| state.otherwise = Some(reply));
+        self
+    }
+
     /// Where it is, as a URL of meshim's: `http://127.0.0.1:4711` or `unix:/path`.
     pub(crate) fn url(&self) -> String {
         match &self.place {
@@ -274,13 +283,17 @@ impl Request {
 impl State {
     fn reply_to(&mut self, request: Request) -> Reply {
         let path = request.target.split('?').next().unwrap_or_default().to_owned();
-        let key =
-            if self.scripts.contains_key(&request.target) { request.target.clone() } else { path };
+        let by_method = format!("{} {path}", request.method);
+        let keys = [by_method, request.target.clone()];
+        let key = keys.into_iter().find(|key| self.scripts.contains_key(key)).unwrap_or(path);
         self.requests.push(request);
         match self.scripts.get_mut(&key) {
             Some(replies) if replies.len() > 1 => replies.remove(0),
             Some(replies) if replies.len() == 1 => replies[0].clone(),
-            _ => Reply::envoy(404, "invalid path. admin commands are:\n"),
+            _ => self
+                .otherwise
+                .clone()
+                .unwrap_or_else(|| Reply::envoy(404, "invalid path. admin commands are:\n")),
         }
     }
 }
