@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Is a release the same wherever it is built, and does what is in it run? images/check-release.py
+"""Is a release the same wherever it is built, and does what is in it run? images/check-release.py [REGISTRY=…] [TAG=…]
 
 Runs images/release twice: here, and in a clone in another folder with an empty CARGO_HOME; compares every byte. Runs the
-binaries of both architectures (the foreign one by qemu-user), reads the image as podman does, and checks that version, changelog
-and manifests agree. The last commit is what is built: commit first.
+binaries of both architectures (the foreign one by qemu-user), reads every blob of the images, and checks that version, changelog
+and manifests agree, and that the manifests name the image that was made; once more for a registry and a tag of its own, where
+the arguments name none. The last commit is what is built: commit first.
 """
 import hashlib, json, os, pathlib, re, shutil, subprocess, sys, tempfile
 
@@ -23,14 +24,14 @@ def bytes_of(dist):
     return {str(path.relative_to(dist)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(dist.rglob("*")) if path.is_file()}
 
 
-def built_elsewhere(folder):
+def built_elsewhere(folder, arguments):
     """A clone of the last commit, built as on a machine that has nothing yet but Rust."""
     clone, cargo = folder / "somewhere" / "else", folder / "cargo-home"
     run("git", "clone", "-q", ROOT, clone)
     environment = {**os.environ, "CARGO_HOME": str(cargo), "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(pathlib.Path.home() / ".rustup"))}
     environment.pop("CARGO_TARGET_DIR", None)
     environment["PATH"] = f"{pathlib.Path(shutil.which('cargo')).parent}:{environment['PATH']}"
-    run("images/release", cwd=clone, env=environment, stdout=subprocess.DEVNULL)
+    run("images/release", *arguments, cwd=clone, env=environment, stdout=subprocess.DEVNULL)
     return bytes_of(clone / "dist")
 
 
@@ -78,19 +79,40 @@ def versions_agree(version):
                 fail(f"{path.relative_to(ROOT)} names {found}, Cargo.toml says {version}")
 
 
+def manifests_name_the_image(dist, registry, tag):
+    """Whatever in deploy/ names meshim's image names this one, by its digest; that index is the one of the layout."""
+    entry = json.loads((dist / "image/index.json").read_text())["manifests"][0]
+    if entry["annotations"]["org.opencontainers.image.ref.name"] != tag:
+        fail(f"the layout's tag is {entry['annotations']}, not {tag}")
+    wanted, named = f"{registry}/meshim:{tag}@{entry['digest']}", 0
+    for path in sorted(path for path in (dist / "deploy").rglob("*") if path.is_file()):
+        for found in re.findall(r"[\w.:/-]+/meshim(?:-base)?:[\w.@:-]+", path.read_text()):
+            named += 1
+            if found != wanted:
+                fail(f"{path.relative_to(dist)} names {found}, not {wanted}")
+    if named < 10:
+        fail(f"only {named} places in {dist / 'deploy'} name the image")
+
+
 version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+arguments = sys.argv[1:]
+named = dict(argument.split("=", 1) for argument in arguments)
 versions_agree(version)
 if run("git", "status", "--porcelain", cwd=ROOT, capture_output=True, text=True).stdout.strip():
     fail("there are changes that are not committed: the clone would be another release")
-run("images/release", cwd=ROOT, stdout=subprocess.DEVNULL)
-dist = ROOT / "dist"
+run("images/release", *arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
+dist = ROOT / named.get("DIST", "dist")
 for architecture in QEMU:
     runs(dist / f"meshim-{version}-linux-{architecture}", architecture)
 for folder in ("image", "base-image"):
     image_is_whole(dist / folder, version)
+manifests_name_the_image(dist, named.get("REGISTRY", "registry.example"), named.get("TAG", version))
 run("sha256sum", "--quiet", "-c", "SHA256SUMS", cwd=dist)
 with tempfile.TemporaryDirectory() as folder:
-    here, there = bytes_of(dist), built_elsewhere(pathlib.Path(folder))
+    if not arguments:
+        run("images/release", "REGISTRY=localhost:5000/mesh", "TAG=trial", f"DIST={folder}/trial", cwd=ROOT, stdout=subprocess.DEVNULL)
+        manifests_name_the_image(pathlib.Path(folder) / "trial", "localhost:5000/mesh", "trial")
+    here, there = bytes_of(dist), built_elsewhere(pathlib.Path(folder), arguments)
 different = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
 if different:
     fail(f"two builds of the same commit differ in {', '.join(different)}")
