@@ -3,8 +3,8 @@
 
 Each fixture is put through the real thing (kustomize, the API server's own admission code with its CEL engine, helm; built from
 tools/go.mod into target/) and compared with the file beside it: NAME.yaml becomes NAME.expected.yaml, or is refused with the
-text in NAME.refused. --write writes what came out, to be read before it is committed. Needs Go 1.26 or later, or python3-venv, by
-which one is fetched.
+text in NAME.refused. The manifests of deploy/ are held against PodSecurity's `restricted`, by its own code. --write writes what
+came out, to be read before it is committed. Needs Go 1.26 or later, or python3-venv, by which one is fetched.
 """
 import pathlib, shutil, subprocess, sys, tempfile
 
@@ -15,7 +15,9 @@ import golang
 
 HERE = ROOT / "tests" / "manifests"
 BUILT = ROOT / "target" / "manifest-tools"
-PROGRAMS = {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5", "helm": "helm.sh/helm/v3/cmd/helm", "policy": "./policy"}
+PROGRAMS = {
+    "kustomize": "sigs.k8s.io/kustomize/kustomize/v5", "helm": "helm.sh/helm/v3/cmd/helm", "policy": "./policy", "security": "./security",
+}
 
 
 def build():
@@ -60,6 +62,16 @@ def helm(fixture):
         return run(BUILT / "helm", "template", "shop", folder)
 
 
+def refused_as_unsafe():
+    """What PodSecurity's level `restricted` has against the manifests of deploy/ and against what the component makes."""
+    overlay = run(BUILT / "kustomize", "build", ROOT / "deploy" / "overlay").stdout
+    texts = [path.read_text() for path in sorted((ROOT / "deploy").glob("*.yaml"))] + [overlay]
+    done = run(BUILT / "security", text="\n---\n".join(texts))
+    if done.returncode:
+        return (done.stdout + done.stderr).splitlines()
+    return [] if int(done.stdout) >= 7 else [f"PodSecurity looked at {done.stdout.strip()} workloads only"]
+
+
 def judge(kind, play, fixture, write):
     done, base = play(fixture), fixture.with_suffix("")
     expected, refused = base.with_suffix(".expected.yaml"), base.with_suffix(".refused")
@@ -77,7 +89,7 @@ def judge(kind, play, fixture, write):
 
 def main(write):
     build()
-    wrong, played = [], 0
+    wrong, played = refused_as_unsafe(), 0
     for kind, play in (("component", component), ("policy", policy), ("helm", helm)):
         fixtures = sorted(path for path in (HERE / "fixtures" / kind).glob("*.yaml") if not path.name.endswith(".expected.yaml"))
         if not fixtures:
@@ -87,7 +99,7 @@ def main(write):
             played += 1
     if wrong:
         sys.exit("tests/manifests/play.py: " + "\ntests/manifests/play.py: ".join(wrong))
-    print(f"tests/manifests/play.py: {played} workloads came out as expected")
+    print(f"tests/manifests/play.py: {played} workloads came out as expected; PodSecurity admits every manifest")
 
 
 main("--write" in sys.argv[1:])
