@@ -17,7 +17,7 @@ use crate::core::proxy::Proxy;
 use crate::core::stopping::addressees::{Addressees, Known, Reason};
 use crate::core::stopping::quit::{BUDGET, BUDGET_AFTER_STOP, Next, Outcome, Quit};
 use crate::core::stopping::quit_when::Occasion;
-use crate::core::stopping::standing::{self, Case, Standing};
+use crate::core::stopping::standing::{self, Candidate, Condition, Standing};
 use crate::core::stopping::unsent::{End, Limits};
 use crate::io::http::client::Client;
 use crate::io::signals::StopSignals;
@@ -103,8 +103,8 @@ pub(super) async fn ask_and_tell(request: Request) {
 /// a Job's pod never completes.
 pub(super) async fn warn_where_endless(proxy: &Proxy) {
     let until = Instant::now() + LOOKING;
-    let Some(case) = standing::endless(proxy) else { return };
-    if let (true, Standing::Endless(why)) = (holds(&case, until).await, case.means) {
+    let Some(candidate) = standing::endless(proxy) else { return };
+    if let (true, Standing::Endless(why)) = (holds(&candidate, until).await, candidate.means) {
         tracing::warn!(event = "misfit", "--quit: {}", Reason::Endless(proxy.mesh, why));
     }
 }
@@ -189,18 +189,19 @@ async fn is_native(proxy: Option<&Proxy>, facts: Option<&ServerInfo>, until: Ins
 
 async fn stands(proxy: &Proxy) -> Standing {
     let until = Instant::now() + LOOKING;
-    for case in standing::cases(proxy) {
-        if holds(&case, until).await {
-            return case.means;
+    for candidate in standing::candidates(proxy) {
+        if holds(&candidate, until).await {
+            return candidate.means;
         }
     }
     Standing::Serving
 }
 
-async fn holds(case: &Case, until: Instant) -> bool {
-    for sign in &case.signs {
-        let answer = Client::new(sign.url.address.clone()).get(&sign.url.path, until).await;
-        if !sign.holds(&answer) {
+async fn holds(candidate: &Candidate, until: Instant) -> bool {
+    for condition in &candidate.conditions {
+        let Condition { url, .. } = condition;
+        let answer = Client::new(url.address.clone()).get(&url.path, until).await;
+        if !condition.holds(&answer) {
             return false;
         }
     }

@@ -12,7 +12,7 @@ use super::wait_progress::Progress;
 use crate::core::duration::Spoken;
 use crate::core::envoy::server_info::ServerInfoPage;
 use crate::core::exit::{Exit, Failure};
-use crate::core::profiles::Expect;
+use crate::core::profile::Expect;
 use crate::core::signal::Signal;
 use crate::core::waiting::case::Hints;
 use crate::core::waiting::change::Change;

@@ -9,7 +9,7 @@ use super::reader::{Reader, Wrong};
 use crate::cli::WaitArgs;
 use crate::core::duration::{self, Spoken};
 use crate::core::endpoint::Endpoint;
-use crate::core::profiles::{Expect, Ready};
+use crate::core::profile::{Expect, Ready};
 use crate::core::proxy::Given;
 use crate::core::waiting::pacing::Limits;
 use crate::core::waiting::wait::Plan;

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use crate::core::endpoint::Endpoint;
-use crate::core::profiles::{self, Profile, Ready};
+use crate::core::profile::{Profile, Ready};
+use crate::core::profiles;
 
 /// One row a mesh, in the order of detection: a sign of a later one may be part of an earlier
 /// one's. Each has a profile.

@@ -5,7 +5,8 @@
 
 use crate::core::endpoint::{Address, Endpoint};
 use crate::core::mesh::Mesh;
-use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
+use crate::core::profile::{Expect, Ready};
+use crate::core::profiles::ENVOYS_WORDS;
 
 /// Istio's readiness port (`status/server.go`): only a sidecar's Envoy listens there.
 const ISTIO_READY_PORT: u16 = 15021;

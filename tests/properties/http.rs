@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 
 use meshim::core::answer::Fault;
-use meshim::core::profiles::Expect;
+use meshim::core::profile::Expect;
 use meshim::core::waiting::observation::{self, Trust};
 use meshim::io::http::response::{ROOM, read};
 

@@ -8,7 +8,7 @@ use crate::core::endpoint::Endpoint;
 use crate::core::envoy::inbound_clusters::InboundClusters;
 use crate::core::envoy::manifest::Manifest;
 use crate::core::envoy::unread::Unread;
-use crate::core::profiles::Ready;
+use crate::core::profile::Ready;
 use crate::core::proxy::Proxy;
 use crate::core::sockets::owner::{Owner, Owners, Socket};
 use crate::core::waiting::observation::Observation;

@@ -100,7 +100,7 @@ mod tests {
     use crate::core::endpoint::Endpoint;
     use crate::core::envoy::state::State;
     use crate::core::findings::pod::Readiness;
-    use crate::core::profiles::{Expect, Ready};
+    use crate::core::profile::{Expect, Ready};
     use crate::core::proxy::Proxy;
 
     fn at(url: &str, seen: Observation) -> (Ready<Endpoint>, Observation) {

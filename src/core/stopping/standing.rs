@@ -1,18 +1,13 @@
-//! How a proxy stands before it is asked to end, by signs that its endpoints give: it serves, is
+//! How a proxy stands before it is asked to end, by what its endpoints say: it serves, is
 //! ending already, is gone, or cannot be ended from the application's container.
 //!
-//! Owns the signs of each mesh; must never look itself. Seen on real agents: pilot-agent closes its
-//! port within 0.3 s of SIGTERM while Envoy answers 503 for it on the readiness port and goes on;
-//! kuma-dp says `TERMINATING` within 4 ms. What a Consul, Linkerd or plain Envoy sidecar is told to
-//! do does not show.
+//! Owns what has to hold for each; what a mesh's endpoints say is in its profile. Must never look
+//! itself.
 
 use crate::core::answer::{Answer, Fault};
 use crate::core::endpoint::Endpoint;
-use crate::core::mesh::Mesh;
+use crate::core::profile::{Evidence, Says, Server};
 use crate::core::proxy::Proxy;
-
-/// Linkerd's variable for its `/shutdown`, which `/env.json` tells to anybody in the pod.
-const LINKERDS_SWITCH: &str = "LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED";
 
 /// How a proxy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,30 +22,15 @@ pub enum Standing {
     Endless(&'static str),
 }
 
-/// What an endpoint must say to be a sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
-    /// Nobody listens there.
-    Closed,
-    /// Somebody does.
-    Open,
-    /// It answers with this status.
-    Status(u16),
-    /// The body begins with this word.
-    Word(&'static str),
-    /// The JSON body does not say `"true"` for this name.
-    Off(&'static str),
-}
-
-/// One place to look at, and what it must say.
+/// One endpoint to look at, and what it must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sign {
+pub struct Condition {
     /// Where to GET; harmless there.
     pub url: Endpoint,
     says: Says,
 }
 
-impl Sign {
+impl Condition {
     /// Is this what the endpoint says?
     #[must_use]
     pub fn holds(&self, answer: &Result<Answer, Fault>) -> bool {
@@ -65,60 +45,42 @@ impl Sign {
     }
 }
 
-/// Signs that together mean a standing; to be looked at in order, up to the first that does not
-/// hold.
+/// Conditions that together mean a standing; to be looked at in order, up to the first that does
+/// not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
+pub struct Candidate {
     /// All of them must hold.
-    pub signs: Vec<Sign>,
+    pub conditions: Vec<Condition>,
     /// What they mean then.
     pub means: Standing,
 }
 
-/// The cases of this proxy, in the order to try; where none holds, it is [`Standing::Serving`].
+/// What this proxy may turn out to be, in the order to try; where nothing of it holds, it is
+/// [`Standing::Serving`].
 #[must_use]
-pub fn cases(proxy: &Proxy) -> Vec<Case> {
-    let mut cases: Vec<Case> = endless(proxy).into_iter().chain(ending(proxy)).collect();
+pub fn candidates(proxy: &Proxy) -> Vec<Candidate> {
+    let mut candidates: Vec<Candidate> = endless(proxy).into_iter().chain(ending(proxy)).collect();
     let mut all = proxy.quit();
     all.extend(proxy.ready.iter().map(|ready| ready.url.clone()));
     // What is asked there is the root, which does nothing: whether somebody listens is enough.
-    let signs: Vec<Sign> =
-        all.into_iter().map(|url| Sign { url: url.at("/"), says: Says::Closed }).collect();
-    if !signs.is_empty() {
-        cases.push(Case { signs, means: Standing::Gone });
+    let conditions: Vec<Condition> =
+        all.into_iter().map(|url| Condition { url: url.at("/"), says: Says::Closed }).collect();
+    if !conditions.is_empty() {
+        candidates.push(Candidate { conditions, means: Standing::Gone });
     }
-    cases
+    candidates
 }
 
-/// The cases of a proxy that cannot be ended: to be told at the start, too.
+/// What shows that a proxy cannot be ended: to be told at the start, too.
 #[must_use]
-pub fn endless(proxy: &Proxy) -> Option<Case> {
-    let own = proxy.quit();
-    let [only] = own.as_slice() else { return None };
-    let ready = &proxy.ready.first()?.url;
-    let sign = |url: &Endpoint, says| Sign { url: url.clone(), says };
-    match proxy.mesh {
-        Mesh::Kuma => Some(Case {
-            signs: vec![sign(&only.at("/ready"), Says::Closed), sign(ready, Says::Open)],
-            means: Standing::Endless(
-                "from Kuma 2.14 on its admin API is a Unix socket in the sidecar's own container; \
-                 unless it is a native sidecar, which Kubernetes ends, make it one, or give the \
-                 control plane KUMA_BOOTSTRAP_SERVER_PARAMS_ENVOY_ADMIN_UNIX_SOCKET=false",
-            ),
-        }),
-        Mesh::Linkerd => Some(Case {
-            signs: vec![sign(
-                &only.at(&format!("/env.json?{LINKERDS_SWITCH}")),
-                Says::Off(LINKERDS_SWITCH),
-            )],
-            means: Standing::Endless(
-                "its shutdown endpoint is switched off; unless it is a native sidecar, which \
-                 Kubernetes ends, make it one, or set proxy.enableShutdownEndpoint in Linkerd's \
-                 Helm values",
-            ),
-        }),
-        _ => None,
+pub fn endless(proxy: &Proxy) -> Option<Candidate> {
+    let endless = proxy.mesh.profile().endless?;
+    // Where the user has named an admin API, there is another endpoint that may end it.
+    if proxy.quit().len() != 1 {
+        return None;
     }
+    let conditions = conditions(proxy, endless.evidence)?;
+    Some(Candidate { conditions, means: Standing::Endless(endless.why) })
 }
 
 /// Does this proxy show that it is ending?
@@ -127,24 +89,27 @@ pub fn shows_ending(proxy: &Proxy) -> bool {
     ending(proxy).is_some()
 }
 
-/// The case of a proxy that is ending, where that shows.
-fn ending(proxy: &Proxy) -> Option<Case> {
-    let ready = &proxy.ready.first()?.url;
-    let sign = |url: &Endpoint, says| Sign { url: url.clone(), says };
-    let signs = match proxy.mesh {
-        Mesh::Istio => {
-            let agent = proxy.quit().into_iter().next()?;
-            let admin = proxy.admin.as_ref()?;
-            vec![
-                sign(&agent.at("/"), Says::Closed),
-                sign(ready, Says::Status(503)),
-                sign(&admin.at("/ready"), Says::Open),
-            ]
-        }
-        Mesh::Kuma => vec![sign(ready, Says::Word("TERMINATING"))],
-        _ => return None,
+fn ending(proxy: &Proxy) -> Option<Candidate> {
+    let evidence = proxy.mesh.profile().ending;
+    let conditions = conditions(proxy, evidence).filter(|conditions| !conditions.is_empty())?;
+    Some(Candidate { conditions, means: Standing::Ending })
+}
+
+/// The profile's evidence at the endpoints of this proxy; `None` where it lacks one of them.
+fn conditions(proxy: &Proxy, evidence: &[Evidence]) -> Option<Vec<Condition>> {
+    let condition = |evidence: &Evidence| {
+        let server = match evidence.server {
+            Server::Ready => proxy.ready.first().map(|ready| ready.url.clone()),
+            Server::Quit => proxy.quit().into_iter().next(),
+            Server::Admin => proxy.admin.clone(),
+        };
+        let url = server.map(|server| match evidence.path {
+            Some(path) => server.at(path),
+            None => server,
+        });
+        url.map(|url| Condition { url, says: evidence.says })
     };
-    Some(Case { signs, means: Standing::Ending })
+    evidence.iter().map(condition).collect()
 }
 
 /// Does `/env.json` say anything but `"true"` for `name`? What is no such page says nothing.
@@ -158,9 +123,11 @@ fn is_off(body: &[u8], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::mesh::Mesh;
 
     type Answered = Result<Answer, Fault>;
 
+    const SWITCH: &str = "LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED";
     const REFUSED: Answered = Err(Fault::Refused);
 
     #[expect(clippy::unnecessary_wraps, reason = "one form for answers and faults")]
@@ -171,9 +138,9 @@ mod tests {
     /// How the proxy stands where `world` answers what is asked of a port.
     fn standing(mesh: Mesh, world: impl Fn(u16) -> Answered) -> Standing {
         let proxy = Proxy::of(mesh);
-        let holds = |sign: &Sign| sign.holds(&world(sign.url.address.port().unwrap()));
-        let case = cases(&proxy).into_iter().find(|case| case.signs.iter().all(holds));
-        case.map_or(Standing::Serving, |case| case.means)
+        let holds = |one: &Condition| one.holds(&world(one.url.address.port().unwrap()));
+        let found = candidates(&proxy).into_iter().find(|one| one.conditions.iter().all(holds));
+        found.map_or(Standing::Serving, |found| found.means)
     }
 
     /// As Istio's three ports answer: agent, readiness, Envoy.
@@ -212,7 +179,7 @@ mod tests {
     #[test]
     fn linkerd_tells_whether_its_endpoint_is_on() {
         let linkerd = |body: &str| standing(Mesh::Linkerd, |_| answer(200, body));
-        let value = |value: &str| format!("{{\"{LINKERDS_SWITCH}\":{value}}}");
+        let value = |value: &str| format!("{{\"{SWITCH}\":{value}}}");
         assert_eq!(linkerd(&value("\"true\"")), Standing::Serving);
         for off in ["\"false\"", "null"] {
             assert!(matches!(linkerd(&value(off)), Standing::Endless(_)), "{off}");
@@ -231,6 +198,6 @@ mod tests {
             assert_eq!(standing(mesh, |_| answer(503, "DRAINING\n")), Standing::Serving, "{mesh}");
             assert_eq!(standing(mesh, |_| REFUSED), Standing::Gone, "{mesh}");
         }
-        assert_eq!(cases(&Proxy::of(Mesh::None)), []);
+        assert_eq!(candidates(&Proxy::of(Mesh::None)), []);
     }
 }

@@ -6,7 +6,7 @@ use crate::core::answer::Fault;
 use crate::core::endpoint::{Address, Endpoint};
 use crate::core::envoy::state::State;
 use crate::core::mesh::Mesh;
-use crate::core::profiles::Ready;
+use crate::core::profile::Ready;
 use crate::core::waiting::observation::Observation;
 
 /// An endpoint and what was last seen there.

@@ -5,7 +5,7 @@
 use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
-use crate::core::profiles::Ready;
+use crate::core::profile::Ready;
 use crate::core::waiting::case::{Case, Seen};
 use crate::core::waiting::causes::advice;
 use crate::core::waiting::observation::Observation;

@@ -8,7 +8,7 @@ use crate::core::answer::{Answer, Fault};
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::envoy::state::State;
 use crate::core::envoy::unread::Unread;
-use crate::core::profiles::{Expect, Means, Word};
+use crate::core::profile::{Expect, Means, Word};
 
 /// What one look saw.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::core::answer::Fault;
 use crate::core::endpoint::{Address, Endpoint};
-use crate::core::profiles::{ENVOYS_WORDS, Expect, Ready};
+use crate::core::profile::{Expect, Ready};
+use crate::core::profiles::ENVOYS_WORDS;
 use crate::core::proxy::Proxy;
 use crate::core::waiting::observation::Observation;
 use crate::core::waiting::pacing::{Distance, LONGEST_PAUSE, SHARE_OF_PROXY};

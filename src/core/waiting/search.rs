@@ -31,7 +31,7 @@ pub(super) enum Phase {
 
 /// How the mesh of a watched proxy is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Basis {
     /// By `--mesh`.
     Named,
     /// Not at all: the user gave URLs, and no mesh has shown up yet.
@@ -46,7 +46,7 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) proxy: Proxy,
-    pub(super) standing: Standing,
+    pub(super) basis: Basis,
     pub(super) readiness: Readiness,
     /// Do ports of its mesh listen, as far as the last list of sockets tells?
     listens: bool,
@@ -55,16 +55,16 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    fn new(proxy: Proxy, standing: Standing, given: &Given) -> Self {
+    fn new(proxy: Proxy, basis: Basis, given: &Given) -> Self {
         let readiness = Readiness::new(&proxy);
-        let listens = matches!(standing, Standing::Shown(_));
-        Self { proxy, standing, readiness, listens, is_vouched_for: given.has_urls() }
+        let listens = matches!(basis, Basis::Shown(_));
+        Self { proxy, basis, readiness, listens, is_vouched_for: given.has_urls() }
     }
 
     /// How an answer is read.
     pub(super) fn trust(&self) -> Trust {
-        match self.standing {
-            Standing::Shown(Strength::Lone | Strength::Ports) if !self.is_vouched_for => {
+        match self.basis {
+            Basis::Shown(Strength::Lone | Strength::Ports) if !self.is_vouched_for => {
                 Trust::Guessed
             }
             _ => Trust::Certain,
@@ -78,23 +78,23 @@ impl Watch {
 
     /// Has all that showed it gone, before an answer proved it?
     fn has_vanished(&self) -> bool {
-        matches!(self.standing, Standing::Shown(_)) && !self.listens
+        matches!(self.basis, Basis::Shown(_)) && !self.listens
     }
 
     /// Is `sign` a reason to wait for another proxy instead?
     fn yields_to(&self, sign: Sign) -> bool {
         sign.mesh != self.proxy.mesh
-            && match self.standing {
-                Standing::Named | Standing::Shown(Strength::Owner) => false,
+            && match self.basis {
+                Basis::Named | Basis::Shown(Strength::Owner) => false,
                 // Any Envoy gives the answers of a plain one.
-                Standing::Proven => self.proxy.mesh == Mesh::Envoy,
-                Standing::OnlyUrls | Standing::Shown(_) => true,
+                Basis::Proven => self.proxy.mesh == Mesh::Envoy,
+                Basis::OnlyUrls | Basis::Shown(_) => true,
             }
     }
 
     /// What an answer has shown not to be this proxy.
     fn refutation(&self) -> Option<(String, Observation)> {
-        let withheld = self.standing == Standing::Shown(Strength::Lone);
+        let withheld = self.basis == Basis::Shown(Strength::Lone);
         let (ready, seen) = self.readiness.refutation(withheld)?;
         Some((ready.to_string(), seen.clone()))
     }
@@ -118,7 +118,7 @@ impl Search {
         let phase = match given.mesh.map(|mesh| Proxy::at(mesh, &given)) {
             None => Phase::Searching,
             Some(proxy) if proxy.ready.is_empty() => Phase::Without,
-            Some(proxy) => Phase::Watching(Box::new(Watch::new(proxy, Standing::Named, &given))),
+            Some(proxy) => Phase::Watching(Box::new(Watch::new(proxy, Basis::Named, &given))),
         };
         Self { given, phase, refuted: Vec::new(), agent: AgentSeen::Never, other_mesh: None }
     }
@@ -168,7 +168,7 @@ impl Search {
                 change = is_news.then_some(Change::Agent(agent.name, runs));
                 self.agent = self.agent.after(runs);
             }
-            if watch.standing == Standing::Named {
+            if watch.basis == Basis::Named {
                 let named = watch.proxy.mesh;
                 self.other_mesh = match detection::detect(listening, &[named]) {
                     Detected::Sidecar(sign) => Some(sign.mesh).filter(|other| *other != named),
@@ -176,8 +176,8 @@ impl Search {
                 };
                 return change;
             }
-            if let (Standing::Shown(_), Some(sign)) = (watch.standing, sign) {
-                watch.standing = Standing::Shown(sign.strength);
+            if let (Basis::Shown(_), Some(sign)) = (watch.basis, sign) {
+                watch.basis = Basis::Shown(sign.strength);
             }
         }
         let detected = detection::detect(listening, &refuted);
@@ -199,7 +199,7 @@ impl Search {
                     Some(Change::Ambient)
                 }
                 Detected::Nothing => match Proxy::of_urls(&self.given) {
-                    Some(proxy) => Some(self.watch_now(proxy, Standing::OnlyUrls)),
+                    Some(proxy) => Some(self.watch_now(proxy, Basis::OnlyUrls)),
                     None => suspect().map(|sign| self.wait_for(sign)),
                 },
             },
@@ -207,14 +207,14 @@ impl Search {
     }
 
     fn wait_for(&mut self, sign: Sign) -> Change {
-        self.watch_now(Proxy::at(sign.mesh, &self.given), Standing::Shown(sign.strength))
+        self.watch_now(Proxy::at(sign.mesh, &self.given), Basis::Shown(sign.strength))
     }
 
-    fn watch_now(&mut self, proxy: Proxy, standing: Standing) -> Change {
+    fn watch_now(&mut self, proxy: Proxy, basis: Basis) -> Change {
         let first = proxy.ready.first().map(ToString::to_string).unwrap_or_default();
         let is_known = self.refuted.iter().any(|(mesh, ..)| *mesh == proxy.mesh);
         let mesh = proxy.mesh;
-        self.phase = Phase::Watching(Box::new(Watch::new(proxy, standing, &self.given)));
+        self.phase = Phase::Watching(Box::new(Watch::new(proxy, basis, &self.given)));
         if is_known { Change::AskingAgain(mesh) } else { Change::WaitingFor(mesh, first) }
     }
 
@@ -233,7 +233,7 @@ impl Search {
         if proves {
             self.refuted.retain(|(refuted, ..)| *refuted != mesh);
             if watch.trust() == Trust::Guessed {
-                watch.standing = Standing::Proven;
+                watch.basis = Basis::Proven;
             }
             return None;
         }

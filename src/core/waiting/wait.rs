@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
-use crate::core::profiles::Ready;
+use crate::core::profile::Ready;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::sockets::listener::Listener;
 use crate::core::waiting::case::{Case, Hints};
@@ -16,7 +16,7 @@ use crate::core::waiting::change::Change;
 use crate::core::waiting::diagnosis;
 use crate::core::waiting::observation::{Observation, Trust};
 use crate::core::waiting::pacing::{Distance, Limits, pause};
-use crate::core::waiting::search::{AGAIN, Phase, Search, Standing};
+use crate::core::waiting::search::{AGAIN, Basis, Phase, Search};
 use crate::core::waiting::step::{Ending, Step};
 use crate::core::waiting::watched::{Look, Place, Watched};
 
@@ -166,7 +166,7 @@ impl Wait {
     fn is_list_wanted(&self) -> bool {
         let Some(watch) = self.search.watch() else { return false };
         let ready_at = watch.readiness.last_look();
-        watch.standing == Standing::OnlyUrls
+        watch.basis == Basis::OnlyUrls
             && watch.readiness.is_ready()
             && self.blind.is_none()
             && self.listing.is_some_and(|listing| listing.at + FRESH < ready_at)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::state::State;
-use crate::core::profiles::{Expect, Ready};
+use crate::core::profile::{Expect, Ready};
 use crate::core::waiting::observation::Observation;
 use crate::core::waiting::pacing::{Distance, pause};
 

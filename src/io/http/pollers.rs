@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::core::profiles::Expect;
+use crate::core::profile::Expect;
 use crate::core::waiting::watched::Place;
 use crate::io::http::poller::{Looked, Poller};
 use crate::io::signals::StopSignals;

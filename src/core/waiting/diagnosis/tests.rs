@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::answer::Fault;
 use crate::core::envoy::state::State;
-use crate::core::profiles::Expect;
+use crate::core::profile::Expect;
 use crate::core::waiting::case::{AgentSeen, Hints};
 
 fn ready(url: &str) -> Ready<Endpoint> {

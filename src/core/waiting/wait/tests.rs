@@ -2,7 +2,7 @@ use super::*;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::state::State;
 use crate::core::mesh::Mesh;
-use crate::core::profiles::Expect;
+use crate::core::profile::Expect;
 
 const MS: Duration = Duration::from_millis(1);
 

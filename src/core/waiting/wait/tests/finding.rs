@@ -114,7 +114,7 @@ fn the_meshs_own_user_is_believed_whatever_the_answer() {
     let Step::Look { trust, .. } = wait.next(Duration::ZERO) else { panic!("a look comes next") };
     assert_eq!(trust, Trust::Certain);
     wait.listed(MS, Duration::ZERO, Ok(&[listener(9902, 1000)]));
-    assert_eq!(wait.search.watch().unwrap().standing, Standing::Shown(Strength::Ports));
+    assert_eq!(wait.search.watch().unwrap().basis, Basis::Shown(Strength::Ports));
 }
 
 /// R4: with Kuma and Consul nothing listens before the control plane has answered.
