@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Works out docs/cost.md from docs/figures.json, which `cargo bench` writes: docs/cost.py [--check]
 
-Replaces the table between the markers; with --check it only says whether the page and the figures agree.
+Replaces the table between the markers; with --check it only says whether the page and the figures
+agree.
 """
 
 import json
@@ -19,7 +20,9 @@ WAYS = "meshim", "sh + curl, sleep 1", "sh + curl, sleep 0.1"
 
 def medians():
     rows = json.loads((HERE / "figures.json").read_text())["rows"]
-    return {row["key"]: {column["name"]: column["median"] for column in row["columns"]} for row in rows}
+    return {
+        row["key"]: {column["name"]: column["median"] for column in row["columns"]} for row in rows
+    }
 
 
 def one_start(figures, way):
@@ -51,9 +54,14 @@ def table(figures):
 def summary(figures):
     own, loop = (one_start(figures, way) for way in WAYS[:2])
     saved = (loop["later than its proxy"] - own["later than its proxy"]) * STARTS / MS_PER_HOUR
-    more = sum(own[what] - loop[what] for what in own if what.startswith("CPU")) * STARTS / MS_PER_HOUR
+    more = (
+        sum(own[what] - loop[what] for what in own if what.startswith("CPU")) * STARTS / MS_PER_HOUR
+    )
     cpu = f"costs {more:.2f} core-hours more" if more > 0 else f"saves {-more:.2f} core-hours, too"
-    return f"Against the loop with `sleep 1`, {STARTS:,} starts a day save {saved:,.1f} hours of waiting; that {cpu}."
+    return (
+        f"Against the loop with `sleep 1`, {STARTS:,} starts a day save {saved:,.1f} hours of"
+        f" waiting; that {cpu}."
+    )
 
 
 def main():
@@ -64,7 +72,11 @@ def main():
     figures = medians()
     new = f"{before}{MARKERS[0]}{table(figures)}\n\n{summary(figures)}\n{MARKERS[1]}{after}"
     if "--check" in sys.argv[1:]:
-        sys.exit(0 if new == text else "docs/cost.py: docs/cost.md is not what docs/figures.json says; run docs/cost.py")
+        sys.exit(
+            0
+            if new == text
+            else "docs/cost.py: docs/cost.md is not what docs/figures.json says; run docs/cost.py"
+        )
     page.write_text(new)
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Is this binary what an image from scratch needs? images/check-static.sh BINARY
 #
-# Static (no interpreter, no shared library), within its size, and at work in an empty root directory on a read-only file
-# system, as a user that no passwd file knows. Needs root or user namespaces; another architecture's runs under qemu-user.
+# Static (no interpreter, no shared library), within its size, and at work in an empty root
+# directory on a read-only file system, as a user that no passwd file knows. Needs root or user
+# namespaces; another architecture's runs under qemu-user.
 set -euo pipefail
 binary=$(realpath "$1")
 fail() { echo "images/check-static.sh: $binary: $*" >&2; exit 1; }
@@ -15,9 +16,11 @@ kinds = {struct.unpack_from("<I", elf, table + index * size)[0] for index in ran
 sys.exit(bool(kinds & {2, 3}))  # PT_DYNAMIC, PT_INTERP
 PYTHON
 
-# The bound: what it is now, with every subcommand, and some room. docs/cost.md says where it goes; 1.1 MB was the aim.
+# The bound: what it is now, with every subcommand, and some room. docs/cost.md says where it goes;
+# 1.1 MB was the aim.
 limit=1400000
-[ "$(stat -c %s "$binary")" -le $limit ] || fail "takes $(stat -c %s "$binary") bytes, more than $limit"
+size=$(stat -c %s "$binary")
+[ "$size" -le $limit ] || fail "takes $size bytes, more than $limit"
 
 machine=$(od -An -tu2 -j18 -N2 "$binary" | tr -d ' ')
 case $machine-$(uname -m) in
@@ -33,7 +36,8 @@ chmod 755 "$root"
 trap 'rm -rf "$root"' EXIT
 cp "$binary" "$root/meshim"
 [ -z "$emulator" ] || cp "$(command -v $emulator)" "$root/emulator"
-# In a mount namespace of its own, where the root is read-only, as user 12345: a real one where we are root to begin with.
+# In a mount namespace of its own, where the root is read-only, as user 12345: a real one where we
+# are root to begin with.
 as_root='unshare --mount'
 become='chroot --userspec=12345:54321 --groups='
 if [ "$(id -u)" != 0 ]; then
@@ -41,12 +45,13 @@ if [ "$(id -u)" != 0 ]; then
     become=chroot
 fi
 inside() {
-    $as_root bash -c "mount --bind \"\$0\" \"\$0\" && mount -o remount,bind,ro \"\$0\" && exec $become \"\$0\" \"\$@\"" \
-        "$root" ${emulator:+/emulator} "$@"
+    $as_root bash -c "mount --bind \"\$0\" \"\$0\" && mount -o remount,bind,ro \"\$0\" &&
+        exec $become \"\$0\" \"\$@\"" "$root" ${emulator:+/emulator} "$@"
 }
 inside /meshim --version | grep -q '^meshim ' || fail "does not start in an empty root"
 # It becomes another program: itself, the only one there is.
-[ -n "$emulator" ] || inside /meshim --mesh none -- /meshim --version | grep -q '^meshim ' || fail "cannot exec in an empty root"
+[ -n "$emulator" ] || inside /meshim --mesh none -- /meshim --version | grep -q '^meshim ' ||
+    fail "cannot exec in an empty root"
 code=0
 inside /meshim --mesh istio --timeout 50ms -- /meshim --version 2>"$root.err" || code=$?
 [ $code = 124 ] || fail "ended with $code instead of 124 without a proxy: $(cat "$root.err")"
@@ -58,4 +63,4 @@ code=0
 [ -n "$emulator" ] || { [ $code = 126 ] && grep -q 'Exec format error' "$root.err"; } ||
     fail "ended with $code instead of 126 with a file of no known format: $(cat "$root.err")"
 rm -f "$root.err"
-echo "images/check-static.sh: $1: $(stat -c %s "$binary") bytes, static, works in an empty read-only root"
+echo "images/check-static.sh: $1: $size bytes, static, works in an empty read-only root"

@@ -1,8 +1,9 @@
 """An OCI image layout (image-spec 1.1), written so that equal contents give equal bytes.
 
-Owns the format: tar headers, digests, indexes. Must never look at the clock, the user or the umask: every time is the one
-that is given, every owner is root.
+Owns the format: tar headers, digests, indexes. Must never look at the clock, the user or the umask:
+every time is the one that is given, every owner is root.
 """
+
 import gzip, hashlib, io, json, pathlib, tarfile
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -67,15 +68,30 @@ class Layout:
             "history": [{"created": self.created, "created_by": "images/release"}],
         }
         parts = [self.blob(CONFIG, encoded(config)), self.blob(LAYER, packed)]
-        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": parts[0], "layers": parts[1:], "annotations": labels}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": parts[0],
+            "layers": parts[1:],
+            "annotations": labels,
+        }
         described = self.blob(MANIFEST, encoded(manifest))
-        self.manifests.append(described | {"platform": {"architecture": architecture, "os": "linux"}})
+        self.manifests.append(
+            described | {"platform": {"architecture": architecture, "os": "linux"}}
+        )
         return described["size"] + sum(part["size"] for part in parts)
 
     def finish(self, tag, labels):
         """Writes the index under this tag; its digest is what manifests name."""
-        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": self.manifests, "annotations": labels}
+        index = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": self.manifests,
+            "annotations": labels,
+        }
         described = self.blob(INDEX, encoded(index))
         entry = described | {"annotations": {"org.opencontainers.image.ref.name": tag}}
-        (self.folder / "index.json").write_bytes(encoded({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}))
+        (self.folder / "index.json").write_bytes(
+            encoded({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
+        )
         return described["digest"]
