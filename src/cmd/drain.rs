@@ -19,13 +19,13 @@ use crate::core::envoy::stats::StatsPage;
 use crate::core::envoy::unread::Unread;
 use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::Mesh;
+use crate::core::metrics::in_flight::InFlightPage;
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::sockets::owner::Served;
 use crate::core::stopping::drain::{self, Counted, Counters, Drain, Next, Reason};
 use crate::core::stopping::drained;
 use crate::core::stopping::idle::{Rule, Sample};
-use crate::core::stopping::linkerd_metrics::LinkerdMetrics;
 use crate::core::stopping::plan::{self, Plan, Times};
 use crate::io::admin::Admin;
 use crate::io::signals::StopSignals;
@@ -197,7 +197,7 @@ impl Looks {
         let read = match counters {
             Counters::Stats => admin.read::<StatsPage>(until).await,
             Counters::Clusters => admin.read::<Clusters>(until).await,
-            Counters::Metrics => admin.read::<LinkerdMetrics>(until).await.map(Some),
+            Counters::Metrics => admin.read::<InFlightPage>(until).await.map(Some),
         };
         match read {
             Ok(Some(activity)) => Counted::Activity(activity),

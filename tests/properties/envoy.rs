@@ -8,8 +8,8 @@ use meshim::core::envoy::{
     listeners, manifest, page::Page, picker, routes, runtime, server_info, state, stats, unread,
     usage, warming_secrets,
 };
+use meshim::core::metrics::in_flight;
 use meshim::core::metrics::{agent, linkerd, sample};
-use meshim::core::stopping::linkerd_metrics;
 
 use crate::bytes::{cuts, damaged, pieces};
 use crate::cases;
@@ -149,7 +149,7 @@ fn pages_of_counters_are_read_whatever_arrives() {
     holds_for::<usage::UsagePage>(&[USAGE]);
     holds_for::<agent::AgentPage>(&[fixture!("renewal-failing.metrics.txt")]);
     holds_for::<linkerd::LinkerdPage>(&[LINKERD]);
-    holds_for::<linkerd_metrics::LinkerdMetrics>(&[LINKERD]);
+    holds_for::<in_flight::InFlightPage>(&[LINKERD]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::core::envoy::activity::Activity;
+use crate::core::envoy::lines::Lines;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::unread::Unread;
 
@@ -27,14 +28,13 @@ const ISTIO_INBOUND: &str = "_15006";
 /// `None` where requests are hidden: Istio hides them unless told otherwise, and with
 /// `EXIT_ON_ZERO_ACTIVE_CONNECTIONS` shows connections alone (`pkg/bootstrap/config.go`,
 /// `stats_matcher`).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StatsPage {
-    /// The line that is not complete yet.
-    line: Vec<u8>,
+    lines: Lines,
     counters: Vec<(String, u64)>,
 }
 
-/// Longer than any line of [`StatsPage::QUERY`]'s answer; what is longer is passed over.
+/// Longer than any line of [`StatsPage::QUERY`]'s answer.
 const MOST_LINE: usize = 1024;
 
 impl Page for StatsPage {
@@ -45,23 +45,19 @@ impl Page for StatsPage {
     const WITHIN: Duration = Duration::from_secs(1);
 
     fn begin() -> Self {
-        Self::default()
+        Self { lines: Lines::new(MOST_LINE), counters: Vec::new() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
-        for byte in bytes {
-            match byte {
-                b'\n' => self.end_line(),
-                byte if self.line.len() < MOST_LINE => self.line.push(*byte),
-                _ => {}
-            }
-        }
+        let counters = &mut self.counters;
+        self.lines.feed(bytes, &mut |line| counters.extend(counter(line)));
         Ok(())
     }
 
-    fn end(mut self) -> Result<Option<Activity>, Unread> {
-        self.end_line();
-        let counters = self.counters.iter().filter_map(|(name, value)| {
+    fn end(self) -> Result<Option<Activity>, Unread> {
+        let Self { lines, mut counters } = self;
+        lines.finish(&mut |line| counters.extend(counter(line)));
+        let counters = counters.iter().filter_map(|(name, value)| {
             let (owner, counter) = name.rsplit_once(".downstream_")?;
             Some((owner.trim_end_matches(';'), counter, *value))
         });
@@ -70,19 +66,11 @@ impl Page for StatsPage {
     }
 }
 
-impl StatsPage {
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
-        let read = line.rsplit_once(": ").and_then(|(name, value)| {
-            let value = value.trim().parse::<u64>().ok()?;
-            Some((name.to_owned(), value))
-        });
-        match read {
-            Some((name, value)) if is_counted(&name) => self.counters.push((name, value)),
-            _ => {}
-        }
-        self.line.clear();
-    }
+/// Name and value of a counter that may be one of the inbound side's.
+fn counter(line: &str) -> Option<(String, u64)> {
+    let (name, value) = line.rsplit_once(": ")?;
+    let value = value.trim().parse().ok()?;
+    is_counted(name).then(|| (name.to_owned(), value))
 }
 
 /// May this counter be one of the inbound side's? What is not is not kept: there may be thousands.

@@ -5,7 +5,6 @@ pub mod drain;
 pub mod drained;
 pub mod idle;
 pub mod lifecycle;
-pub mod linkerd_metrics;
 pub mod plan;
 pub mod quit;
 pub mod quit_when;

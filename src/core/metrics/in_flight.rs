@@ -6,89 +6,77 @@
 use std::time::Duration;
 
 use crate::core::envoy::activity::Activity;
+use crate::core::envoy::lines::Lines;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::unread::Unread;
+use crate::core::metrics::sample::Sample;
 
-/// Longer than any line that is wanted, whose labels name a route and its policies; what is longer
-/// is passed over.
+/// Longer than any line that is wanted, whose labels name a route and its policies.
 const MOST_LINE: usize = 8 * 1024;
 
+/// The port of the proxy's own server, which answers this page, too.
+const ADMIN_PORT: &str = "4191";
+
 /// Reads it line by line: 80 KB beside a few clients, megabytes beside many.
+#[derive(Debug)]
+pub struct InFlightPage {
+    lines: Lines,
+    count: Count,
+}
+
+/// What was counted so far.
 #[derive(Debug, Default)]
-pub struct LinkerdMetrics {
-    /// The line that is not complete yet.
-    line: Vec<u8>,
+struct Count {
     requests: u64,
     responses: u64,
     is_linkerds: bool,
 }
 
-impl Page for LinkerdMetrics {
+impl Page for InFlightPage {
     type Content = Activity;
     const QUERY: &'static str = "/metrics";
     const MOST_BYTES: usize = 32 * 1024 * 1024;
     const WITHIN: Duration = Duration::from_secs(1);
 
     fn begin() -> Self {
-        Self::default()
+        Self { lines: Lines::new(MOST_LINE), count: Count::default() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
-        for byte in bytes {
-            match byte {
-                b'\n' => self.end_line(),
-                byte if self.line.len() < MOST_LINE => self.line.push(*byte),
-                _ => {}
-            }
-        }
+        let count = &mut self.count;
+        self.lines.feed(bytes, &mut |line| count.take(line));
         Ok(())
     }
 
-    fn end(mut self) -> Result<Activity, Unread> {
-        self.end_line();
-        if !self.is_linkerds {
+    fn end(self) -> Result<Activity, Unread> {
+        let Self { lines, mut count } = self;
+        lines.finish(&mut |line| count.take(line));
+        if !count.is_linkerds {
             return Err(Unread::Garbage("there is no request_total in it".to_owned()));
         }
         Ok(Activity {
-            requests: self.requests.saturating_sub(self.responses),
+            requests: count.requests.saturating_sub(count.responses),
             connections: 0,
-            begun: Some(self.requests),
+            begun: Some(count.requests),
         })
     }
 }
 
-impl LinkerdMetrics {
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
+impl Count {
+    /// Counts an inbound series of the application's: `name{direction="inbound",…} 3`.
+    fn take(&mut self, line: &str) {
         self.is_linkerds |= line.starts_with("# TYPE request_total ");
-        if let Some((name, value)) = inbound(&line) {
-            let sum = match name {
-                "request_total" => Some(&mut self.requests),
-                "response_total" => Some(&mut self.responses),
-                _ => None,
-            };
-            if let Some(sum) = sum {
-                *sum = sum.saturating_add(value);
-            }
+        let Some(sample) = Sample::read(line) else { return };
+        let sum = match sample.name {
+            "request_total" => &mut self.requests,
+            "response_total" => &mut self.responses,
+            _ => return,
+        };
+        let is_inbound = sample.label("direction") == Some("inbound");
+        if is_inbound && sample.label("target_port") != Some(ADMIN_PORT) {
+            *sum = sum.saturating_add(sample.count());
         }
-        self.line.clear();
     }
-}
-
-/// Name and value of an inbound series of the application's: `name{direction="inbound",…} 3`. What
-/// the proxy's own server on 4191 answers, this page among it, is none.
-fn inbound(line: &str) -> Option<(&str, u64)> {
-    let (name, rest) = line.split_once('{')?;
-    let (labels, value) = rest.rsplit_once('}')?;
-    let is_inbound = has(labels, "direction=\"inbound\"");
-    let is_own = has(labels, "target_port=\"4191\"");
-    (is_inbound && !is_own).then_some((name, value.trim().parse().ok()?))
-}
-
-/// A label's value may have commas, but no unescaped quotation mark: a name follows the start or a
-/// comma.
-fn has(labels: &str, label: &str) -> bool {
-    labels.match_indices(label).any(|(at, _)| at == 0 || labels[..at].ends_with(','))
 }
 
 #[cfg(test)]
@@ -120,10 +108,10 @@ mod tests {
     #[test]
     fn requests_without_a_response_are_in_flight() {
         let expected = Activity { requests: 5, connections: 0, begun: Some(42) };
-        assert_eq!(whole::<LinkerdMetrics>(RECORDED.as_bytes()), Ok(expected));
+        assert_eq!(whole::<InFlightPage>(RECORDED.as_bytes()), Ok(expected));
         // However it is cut into pieces.
         for at in 0..RECORDED.len() {
-            let mut page = LinkerdMetrics::begin();
+            let mut page = InFlightPage::begin();
             page.take(&RECORDED.as_bytes()[..at]).unwrap();
             page.take(&RECORDED.as_bytes()[at..]).unwrap();
             assert_eq!(page.end(), Ok(expected), "{at}");
@@ -135,21 +123,21 @@ mod tests {
         let text = "# TYPE request_total counter\n\
                     request_total{direction=\"inbound\",target_port=\"80\"} 3\n\
                     response_total{direction=\"inbound\",target_port=\"80\"} 4";
-        let activity = whole::<LinkerdMetrics>(text.as_bytes()).unwrap();
+        let activity = whole::<InFlightPage>(text.as_bytes()).unwrap();
         assert_eq!((activity.requests, activity.begun), (0, Some(3)));
-        let fresh = whole::<LinkerdMetrics>(b"# TYPE request_total counter\n").unwrap();
+        let fresh = whole::<InFlightPage>(b"# TYPE request_total counter\n").unwrap();
         assert_eq!((fresh.requests, fresh.begun), (0, Some(0)));
     }
 
     #[test]
     fn what_is_not_linkerds_says_nothing() {
         for body in ["", "ready\n", "request_total 3", "{}", "}{ 3", "\u{0}{\"inbound\"}"] {
-            assert!(whole::<LinkerdMetrics>(body.as_bytes()).is_err(), "{body}");
+            assert!(whole::<InFlightPage>(body.as_bytes()).is_err(), "{body}");
         }
         let odd = "# TYPE request_total counter\n\
                    request_total{name=\"direction=\\\"inbound\\\"\"} 3\n\
                    request_total{direction=\"inbound\"} many\n\
                    request_total}direction=\"inbound\"{ 3\n";
-        assert_eq!(whole::<LinkerdMetrics>(odd.as_bytes()).unwrap().requests, 0);
+        assert_eq!(whole::<InFlightPage>(odd.as_bytes()).unwrap().requests, 0);
     }
 }
