@@ -1,5 +1,5 @@
 //! Ending the proxy of a pod that is told to stop: the kubelet tells the proxy, too, so that mostly
-//! nothing is sent. Istio's three ports are stand-ins that answer as real ones were recorded.
+//! nothing is sent. Istio's three ports are stand-ins.
 
 use std::time::{Duration, Instant};
 
@@ -8,44 +8,10 @@ use nix::sys::signal::Signal;
 use crate::support::meshim::{Meshim, Running};
 use crate::support::namespace::inside;
 use crate::support::reply::Reply;
-use crate::support::standin::StandIn;
-
-const QUIT: &str = "/quitquitquit";
+use crate::support::sidecar::{IDLE, QUIT, Sidecar};
 
 /// Envoy's answer to the question what is in flight.
 const IN_FLIGHT: &str = "http.inbound_0.0.0.0_8080;.downstream_rq_active: 1\n";
-const IDLE: &str = "http.inbound_0.0.0.0_8080;.downstream_rq_active: 0\n";
-
-/// A classic sidecar of Istio.
-struct Istio {
-    agent: StandIn,
-    ready: StandIn,
-    envoy: StandIn,
-}
-
-impl Istio {
-    fn start() -> Self {
-        let (agent, ready, envoy) =
-            (StandIn::on_port(15020), StandIn::on_port(15021), StandIn::on_port(15000));
-        agent.says(QUIT, Reply::plain(200, "OK"));
-        ready.says("/healthz/ready", Reply::envoy(200, ""));
-        envoy.says("/ready", Reply::live()).says(QUIT, Reply::envoy(200, "OK\n"));
-        envoy.says("/stats", Reply::envoy(200, IDLE));
-        Self { agent, ready, envoy }
-    }
-
-    /// What the agent does at its SIGTERM: its own port closes, Envoy answers 503 for it, and goes
-    /// on.
-    fn is_told_to_end(&mut self) {
-        self.agent.close();
-        self.ready.says("/healthz/ready", Reply::envoy(503, ""));
-    }
-
-    /// How often agent and Envoy were asked to end.
-    fn asked(&self) -> (usize, usize) {
-        (self.agent.count(QUIT), self.envoy.count(QUIT))
-    }
-}
 
 /// An application that takes TERM for `exit CODE`, once it is up.
 fn running(options: &[&str], code: i32) -> Running {
@@ -61,7 +27,7 @@ fn running(options: &[&str], code: i32) -> Running {
 #[test]
 fn envoy_itself_is_asked_once_nothing_is_in_flight_and_the_agent_never() {
     inside(|| {
-        let mut istio = Istio::start();
+        let mut istio = Sidecar::serving();
         let busy = Reply::envoy(200, IN_FLIGHT);
         let idle = Reply::envoy(200, IDLE);
         istio.envoy.script("/stats", [busy.clone(), busy.clone(), busy, idle]);
@@ -80,7 +46,7 @@ fn envoy_itself_is_asked_once_nothing_is_in_flight_and_the_agent_never() {
 #[test]
 fn an_agent_that_gets_its_signal_a_moment_later_is_waited_for() {
     inside(|| {
-        let mut istio = Istio::start();
+        let mut istio = Sidecar::serving();
         let run = running(&["--quit=always"], 3);
         let looks = istio.agent.count("/");
         run.signal(Signal::SIGTERM);
@@ -95,7 +61,7 @@ fn an_agent_that_gets_its_signal_a_moment_later_is_waited_for() {
 #[test]
 fn where_this_container_alone_is_stopped_nothing_is_sent() {
     inside(|| {
-        let istio = Istio::start();
+        let istio = Sidecar::serving();
         let began = Instant::now();
         let run = running(&["--quit=always"], 3);
         run.signal(Signal::SIGTERM);
@@ -113,7 +79,7 @@ fn where_this_container_alone_is_stopped_nothing_is_sent() {
 #[test]
 fn grace_bounds_the_watching_and_a_second_the_asking() {
     inside(|| {
-        let mut istio = Istio::start();
+        let mut istio = Sidecar::serving();
         istio.is_told_to_end();
         istio.ready.says("/healthz/ready", Reply::envoy(200, ""));
         istio.envoy.says("/stats", Reply::envoy(200, IN_FLIGHT));
@@ -139,7 +105,7 @@ fn grace_bounds_the_watching_and_a_second_the_asking() {
 #[test]
 fn on_stop_and_on_success_mean_what_they_say() {
     inside(|| {
-        let mut istio = Istio::start();
+        let mut istio = Sidecar::serving();
         let exits = |quit: &str, code: i32| {
             Meshim::starts(["sh", "-c", &format!("exit {code}")])
                 .with(["--mesh=istio", quit])
@@ -150,7 +116,7 @@ fn on_stop_and_on_success_mean_what_they_say() {
         exits("--quit=on-stop", 3);
         exits("--quit=on-success", 3);
         assert_eq!(istio.asked(), (0, 0));
-        let stopped = |istio: &mut Istio, quit: &str, script: &str| {
+        let stopped = |istio: &mut Sidecar, quit: &str, script: &str| {
             istio.agent.open();
             istio.ready.says("/healthz/ready", Reply::envoy(200, ""));
             let run = Meshim::starts(["sh", "-c", script]).with(["--mesh=istio", quit]).spawn();
@@ -175,7 +141,7 @@ fn on_stop_and_on_success_mean_what_they_say() {
 #[test]
 fn a_proxy_that_is_ending_already_is_a_success_at_once() {
     inside(|| {
-        let mut istio = Istio::start();
+        let mut istio = Sidecar::serving();
         istio.is_told_to_end();
         let began = Instant::now();
         Meshim::does("quit")

@@ -7,33 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::meshim::Meshim;
 use crate::support::namespace::inside;
-use crate::support::reply::Reply;
-use crate::support::standin::StandIn;
-
-const QUIT: &str = "/quitquitquit";
-
-/// Istio's agent, and its Envoy, which is not ready yet.
-struct Istio {
-    agent: StandIn,
-    ready: StandIn,
-    envoy: StandIn,
-}
-
-impl Istio {
-    fn start() -> Self {
-        let (agent, ready, envoy) =
-            (StandIn::on_port(15020), StandIn::on_port(15021), StandIn::on_port(15000));
-        agent.says(QUIT, Reply::plain(200, "OK"));
-        ready.says("/healthz/ready", Reply::envoy(503, ""));
-        envoy.says("/ready", Reply::not_ready("INITIALIZING"));
-        Self { agent, ready, envoy }
-    }
-
-    fn is_ready(&self) {
-        self.ready.says("/healthz/ready", Reply::envoy(200, ""));
-        self.envoy.says("/ready", Reply::live());
-    }
-}
+use crate::support::sidecar::{QUIT, Sidecar};
 
 fn quits(options: &[&str], command: &str) -> Meshim {
     Meshim::starts([command]).with(["--quit=always"]).with(options.iter().copied())
@@ -59,10 +33,10 @@ fn a_sidecar_that_comes_later_is_waited_for_and_asked_whatever_is_wrong() {
             run.wait_for_stderr("waiting for");
             let reason = std::fs::read_to_string(&told).expect("it is there");
             assert!(reason.contains(said), "{reason}");
-            let istio = Istio::start();
+            let istio = Sidecar::starting();
             istio.envoy.wait_for_requests("/ready", 2);
             assert_eq!(istio.agent.count(QUIT), 0);
-            istio.is_ready();
+            istio.becomes_ready();
             run.wait().expect_code(code).expect_stderr(&["the proxy was asked to end"]);
             assert_eq!(istio.agent.count(QUIT), 1, "{said}");
         }
@@ -96,7 +70,7 @@ fn a_retry_beside_a_proxy_that_was_ended_is_told_why_it_waits_in_vain() {
             let run = quits(&[mesh, "--timeout=200ms"], "true").run();
             run.expect_code(124).expect_stderr(&[hint, "--quit on-success"]);
         }
-        let istio = Istio::start();
+        let istio = Sidecar::starting();
         let run = quits(&["--timeout=200ms"], "true").run().expect_code(124);
         assert!(!run.stderr.contains(hint), "{}", run.stderr);
         assert_eq!(istio.agent.count(QUIT), 1, "the Job's pod is to complete all the same");
@@ -106,7 +80,7 @@ fn a_retry_beside_a_proxy_that_was_ended_is_told_why_it_waits_in_vain() {
 #[test]
 fn nobody_else_waits_for_anything() {
     inside(|| {
-        let istio = Istio::start();
+        let istio = Sidecar::starting();
         for quit in ["never", "on-success", "on-stop"] {
             let option = format!("--quit={quit}");
             Meshim::starts(["/no/such"]).with([&option, "--supervise"]).run().expect_code(127);
@@ -122,8 +96,8 @@ fn nobody_else_waits_for_anything() {
 #[test]
 fn an_application_that_cannot_be_forked_is_one_that_never_starts() {
     inside(|| {
-        let istio = Istio::start();
-        istio.is_ready();
+        let istio = Sidecar::starting();
+        istio.becomes_ready();
         // Executable, and in no format that the kernel knows.
         let run = Meshim::starts(["./empty"]).with(["--quit=always", "--mesh=istio"]);
         let file = run.directory().join("empty");

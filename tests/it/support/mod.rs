@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod reply;
 pub(crate) mod seccomp;
 pub(crate) mod shared;
+pub(crate) mod sidecar;
 pub(crate) mod standin;
 pub(crate) mod stuck;
 pub(crate) mod xds;
