@@ -40,14 +40,18 @@ impl Bound {
 }
 
 #[cfg(test)]
+impl Bound {
+    /// For tests: `[::]:80`, or `[::]:80 v6only` where IPv4 is left out.
+    pub(crate) fn seen(text: &str) -> Self {
+        let (address, v6only) =
+            text.strip_suffix(" v6only").map_or((text, false), |address| (address, true));
+        Self { address: address.parse().expect("an address"), v6only: Some(v6only) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bound(address: &str) -> Bound {
-        let (text, v6only) =
-            address.strip_suffix(" v6only").map_or((address, false), |text| (text, true));
-        Bound { address: text.parse().unwrap(), v6only: Some(v6only) }
-    }
 
     #[test]
     fn where_v6only_could_not_be_seen_linuxs_default_holds() {
@@ -70,7 +74,11 @@ mod tests {
             ("0.0.0.0:80", "127.0.0.1:81", false),
         ];
         for (one, other, conflicts) in table {
-            assert_eq!(bound(one).conflicts_with(bound(other)), conflicts, "{one} {other}");
+            assert_eq!(
+                Bound::seen(one).conflicts_with(Bound::seen(other)),
+                conflicts,
+                "{one} {other}"
+            );
         }
     }
 }

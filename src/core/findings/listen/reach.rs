@@ -68,12 +68,6 @@ mod tests {
     use crate::core::findings::listen::capture::Capture;
     use crate::core::findings::listen::forwarding::Source;
 
-    fn bound(address: &str) -> Bound {
-        let (text, v6only) =
-            address.strip_suffix(" v6only").map_or((address, false), |text| (text, true));
-        Bound { address: text.parse().unwrap(), v6only: Some(v6only) }
-    }
-
     fn to(otherwise: Target) -> Forwarding {
         let capture = Capture::default();
         Forwarding { named: None, otherwise, source: Source::Default, capture }
@@ -86,7 +80,7 @@ mod tests {
 
     fn arrives(address: &str, target: Target, pod: &[&str]) -> Arrives {
         let pod = addresses(pod);
-        verdict(80, &[bound(address)], &to(target), &pod).arrives()
+        verdict(80, &[Bound::seen(address)], &to(target), &pod).arrives()
     }
 
     const V4: &[&str] = &["10.0.0.5"];
@@ -140,7 +134,7 @@ mod tests {
     #[test]
     fn two_sockets_of_one_port_may_share_its_traffic() {
         let pod = addresses(BOTH);
-        let pair = [bound("0.0.0.0:80"), bound("[::]:80 v6only")];
+        let pair = [Bound::seen("0.0.0.0:80"), Bound::seen("[::]:80 v6only")];
         assert_eq!(verdict(80, &pair, &to(Target::Pod), &pod).arrives(), Arrives::All);
     }
 
@@ -152,7 +146,7 @@ mod tests {
             unread: None,
         };
         let verdict = |own: &[&str], address| {
-            verdict(80, &[bound(address)], &to(Target::Pod), &two(own)).arrives()
+            verdict(80, &[Bound::seen(address)], &to(Target::Pod), &two(own)).arrives()
         };
         for address in ["172.16.0.9:80", "10.0.0.5:80"] {
             assert_eq!(verdict(&[], address), Arrives::All, "{address}");
