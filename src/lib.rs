@@ -1,6 +1,6 @@
 //! meshim: waits for the service mesh's proxy, then becomes (or supervises) the application.
 //!
-//! Four layers, arrows point down; `tests/layers.rs` holds them. `ARCHITECTURE.md` is the map.
+//! Layers, whose arrows point down; `tests/layers` holds them. `ARCHITECTURE.md` is the map.
 //!
 //! - [`cmd`]: one file per subcommand, the order of things and no rules.
 //! - [`config`] and [`io`]: settings checked into values; sockets, processes, signals, files.

@@ -1,6 +1,6 @@
 //! `meshim check`, and the looks at listen addresses before start and once after it.
 //!
-//! Orders them; the judgement is core's. After start nothing here ever ends the application.
+//! Owns their order; the judgement is core's. Must never end the application once it has started.
 
 use std::io::Write as _;
 use std::net::SocketAddr;

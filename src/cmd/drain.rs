@@ -1,6 +1,9 @@
 //! Draining: turn the proxy's clients away where it takes that, keep serving, and watch what is in
 //! flight. `meshim drain` is the preStop hook; the supervisor does the same between the stop signal
 //! and the application.
+//!
+//! Owns the looks and their log lines; when it is over is `core::stopping::drain`'s. Must never
+//! fail because of a proxy that does not answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! `meshim install DIR`: hands this binary to an image that does not have it.
+//!
+//! Owns the line that says so; the steps are `io::install`'s. Must never decide where the copy
+//! goes.
 
 use crate::config::Install;
 use crate::core::exit::{Exit, Failure};

@@ -1,7 +1,7 @@
 //! One look at the pod: which proxy, which sockets, what the proxy says.
 //!
-//! Owns what is asked for, and in which order; what it means is core's. What could not be seen is
-//! kept as such.
+//! Owns what is asked for, and in which order; must never judge it. What could not be seen is kept
+//! as such.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::core::profiles::ENVOYS_WORDS;
 use crate::core::proxy::Proxy;
 use crate::core::sockets::bound::Bound;
 use crate::core::sockets::listener::Listener;
-use crate::core::sockets::owner::{Holder, Socket};
+use crate::core::sockets::owner::{self, Holder, Socket};
 use crate::core::waiting::detection::{self, Detected};
 use crate::core::waiting::observation::{self, Observation, Trust};
 use crate::io::admin::Admin;
@@ -256,10 +256,5 @@ pub(super) fn owner_of(proxy: &Proxy) -> Option<u32> {
 }
 
 fn listener_of(proxy: &Proxy) -> Option<Listener> {
-    let own = proxy.quit().into_iter().chain(proxy.admin.clone());
-    let own: Vec<u16> = own.filter_map(|url| url.address.port()).collect();
-    let ports = proxy.mesh.profile().owned_ports;
-    let is_its = |port: u16| ports.contains(&port) || own.contains(&port);
-    let listening = listening::listening().ok()?;
-    listening.into_iter().find(|listener| is_its(listener.address.port()))
+    owner::listener_of(proxy, &listening::listening().ok()?).copied()
 }

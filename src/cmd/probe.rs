@@ -1,6 +1,7 @@
 //! `meshim probe`: one look at a server, judged as the kubelet judges its own probes.
 //!
-//! A redirect counts as yes and is not followed (the kubelet counts 200-399: `pkg/probe/http`).
+//! Owns that judgement: a redirect counts as yes (the kubelet counts 200-399: `pkg/probe/http`).
+//! Must never follow one, or write to the termination log.
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};

@@ -1,5 +1,7 @@
-//! Asking the proxy to end: `meshim quit`, and what `--quit` does on every exit path. Never changes
-//! an exit code.
+//! Asking the proxy to end: `meshim quit`, and what `--quit` does on every exit path.
+//!
+//! Owns the requests and their log lines; whom to ask, and what an answer means, is core's. Must
+//! never change an exit code of the application's.
 
 use std::time::Duration;
 

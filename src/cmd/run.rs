@@ -1,4 +1,7 @@
 //! The default job: find the command, check, wait, then become the command or its parent.
+//!
+//! Owns this order, so that nothing that can fail comes after the start; must never judge a proxy,
+//! or start anything itself.
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -1,4 +1,6 @@
 //! One thread's runtime, for every job that waits for several things at once.
+//!
+//! Owns how it is built; must never be started twice at the same time, or with a second thread.
 
 use std::pin::{Pin, pin};
 

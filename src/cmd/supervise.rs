@@ -1,7 +1,7 @@
 //! Being the application's parent: events in, the actions of [`Lifecycle`] out.
 //!
-//! Owns the loop and what each action is; what happens when is `core::lifecycle`'s. From the
-//! application's start on, nothing here ends it but a stop signal's grace period.
+//! Owns the loop and what each action is; what happens when is `core::stopping::lifecycle`'s. From
+//! the application's start on, must never end it but by a stop signal's grace period.
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -22,7 +22,7 @@ use crate::core::signal::Signal;
 use crate::core::stopping::lifecycle::{Action, Event, Lifecycle, Rules};
 use crate::io::inbox::{Arrival, Inbox};
 use crate::io::parent_death;
-use crate::io::process::{self, Application, Change, Launch};
+use crate::io::process::{self, Application, ChildChange, Launch};
 use crate::io::signals::StopSignals;
 use crate::io::terminal::Terminal;
 
@@ -184,8 +184,8 @@ impl<'a> Supervisor<'a> {
         let mut events = Vec::new();
         for change in self.application.reap() {
             match change {
-                Change::Ended(exit) => events.push(Event::Ended(exit)),
-                Change::Stopped => self.stop_with_it(),
+                ChildChange::Ended(exit) => events.push(Event::Ended(exit)),
+                ChildChange::Stopped => self.stop_with_it(),
             }
         }
         events

@@ -1,6 +1,6 @@
 //! Waiting until nothing is on its way through the proxy any more, before it is asked to end.
 //!
-//! Owns the looks; when it is over is `core::stopping::unsent`'s.
+//! Owns the looks; must never decide when it is over, which is `core::stopping::unsent`'s.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! `--quit` where the application never starts: nothing else ends the proxy, which may not even be
 //! there yet.
+//!
+//! Owns the wait for that proxy; must never change the exit code that the run ends with.
 
 use tokio::select;
 use tokio::time::Instant;

@@ -1,6 +1,7 @@
 //! `meshim wait`, and the waiting of the default job.
 //!
-//! Owns what the end of a wait means for a run; the looks are `waiter`'s.
+//! Owns what the end of a wait means for a run; must never look at anything itself: that is
+//! `waiter`'s.
 
 use super::found::Found;
 use super::waiter::{End, Waiter};

@@ -1,4 +1,6 @@
-//! What to judge, and where the application is meant to listen.
+//! What to judge, and where the application is meant to listen: settings of `meshim check`.
+//!
+//! Owns the form of `--listen`; must never ask whether such an address exists.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! What to diagnose, and how to tell it.
+//! What to diagnose, and how to tell it: settings of `meshim doctor`.
+//!
+//! Owns when text has colours; must never ask whether stdout is a terminal.
 
 use super::check::Check;
 use super::reader::{Reader, Wrong};

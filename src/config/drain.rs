@@ -1,4 +1,7 @@
 //! How long draining may take: settings of `meshim drain`, and a part of a supervised run's.
+//!
+//! Owns the defaults, and that a default yields to what was given; must never know of a proxy's
+//! life, by which the plan is cut later.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What a process was started with, as values.
+//! What a process was started with, as values: the seam between settings and the process.
 //!
-//! The seam between settings and the process: `main` fills it in, tests write it down. Must never
-//! ask the process itself.
+//! Owns the look-up by name; `main` fills the values in, tests write them down. Must never ask the
+//! process itself.
 
 use std::ffi::{OsStr, OsString};
 

@@ -1,4 +1,7 @@
 //! Where to copy this binary to: settings of `meshim install`.
+//!
+//! Owns the type; must never look at the directory: only writing to it shows whether it is of any
+//! use.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! What is said about the settings although they can be used.
 //!
-//! Owns the type; what is noteworthy is `unknown`'s and `leftovers`'.
+//! Owns the type; what is noteworthy is `unknown`'s and `leftovers`'. Must never make a setting
+//! fail.
 
 /// One line about a setting that has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]

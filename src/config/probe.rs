@@ -1,4 +1,6 @@
-//! What to look at once, and for how long.
+//! What to look at once, and for how long: settings of `meshim probe`.
+//!
+//! Owns the form of a target; must never look at it.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Which proxy is meant, and the URLs that lead to one.
+//!
+//! Owns the rule that a URL must not lead out of this pod; must never ask a proxy.
 
 use std::ffi::OsString;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Whom to ask to end: settings of `meshim quit`.
+//!
+//! Owns the type; must never ask anybody.
 
 use super::reader::{Reader, Wrong};
 use crate::cli::QuitArgs;

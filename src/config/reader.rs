@@ -1,7 +1,8 @@
 //! Reads one setting after the other, from the command line or else from its variable, and keeps
 //! what is wrong with each, with the place it came from.
 //!
-//! Owns "which option, which variable, is it given, is it text"; knows no setting by what it means.
+//! Owns which option, which variable, whether it is given and whether it is text; must never know
+//! what a setting means.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;

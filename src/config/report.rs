@@ -1,4 +1,7 @@
 //! Where meshim says what happens, and how: settings of every job.
+//!
+//! Owns the defaults, which also hold where one of these settings is wrong; must never write
+//! anything.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

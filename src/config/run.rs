@@ -1,4 +1,6 @@
 //! Settings of the default job: wait, check, then become the command or its parent.
+//!
+//! Owns what these settings mean together; must never look for the command.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

@@ -1,4 +1,7 @@
 //! How to stay as the application's parent, and how to end it and the proxy.
+//!
+//! Owns which settings imply a parent, and which have no effect without one; must never start or
+//! signal anything.
 
 use std::ffi::OsString;
 use std::time::Duration;

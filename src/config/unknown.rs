@@ -1,6 +1,6 @@
 //! Names that meshim does not know, and the one that was probably meant.
 //!
-//! Owns what is alike, and which variables Kubernetes has made.
+//! Owns what is alike, and which variables Kubernetes has made; must never make a run fail.
 
 use super::input::Input;
 use super::note::Note;

@@ -1,4 +1,6 @@
 //! What `--quit always` still does where other settings are wrong: whatever of them can be used.
+//!
+//! Owns which settings that needs; must never tell what is wrong, which has been told by then.
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
-//! The words of a command line before clap reads them, what clap says about a line that it refuses,
-//! as one sentence, and what can be understood of it all the same.
+//! What clap says about a command line that it refuses, as one sentence, and what can be understood
+//! of such a line all the same.
+//!
+//! Owns these sentences, and the words before clap reads them; must never advise a form that hands
+//! an option to the application.
 
 use std::ffi::{OsStr, OsString};
 

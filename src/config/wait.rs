@@ -1,5 +1,7 @@
 //! Which proxy to wait for, and for how long: settings of `meshim wait`, and a part of the default
 //! job's.
+//!
+//! Owns the bounds of a wait and what `MESHIM_INJECTED` means; must never look at the pod.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Every mesh that meshim knows, by name and with its profile.
 //!
-//! Owns the list and its order; what is known about each is data in `core::profiles`.
+//! Owns the list and its order; must never hold what is known about one, which is data in
+//! `core::profiles`.
 
 use std::fmt;
 

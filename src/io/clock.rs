@@ -1,4 +1,6 @@
-//! The clock on the wall; must never judge what time it is.
+//! The clock on the wall.
+//!
+//! Owns the one reading of it; must never judge what time it is.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,7 +1,7 @@
 //! Who this process is.
 //!
-//! Effective ids, not real ones: `xt_owner` compares the fsuid and fsgid at `socket()`, which
-//! follow them.
+//! Owns that these are the effective ids, not the real ones: `xt_owner` compares the fsuid and
+//! fsgid at `socket()`, which follow them. Must never change them.
 
 use nix::unistd::{getegid, geteuid};
 

@@ -1,6 +1,6 @@
 //! Signals that arrive at a supervisor, as [`Arrival`]s. Getting ready can fail; reading cannot.
 //!
-//! Once the application runs, all signals are blocked and read from a signalfd: that tells who sent
+//! Owns the signalfd from which all signals are read once the application runs: that tells who sent
 //! each one, hears those that were ignored at the start, and keeps every single real-time signal,
 //! as the kernel queues them. Must never end the application by an error.
 

@@ -112,7 +112,7 @@ pub struct Application {
 
 /// What has become of the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChildChange {
     /// It has ended.
     Ended(Exit),
     /// It was stopped (SIGSTOP, Ctrl-Z).
@@ -241,7 +241,7 @@ impl Application {
     ///
     /// The only reaper. It takes raw statuses: a death by a real-time signal is lost with nix's.
     #[must_use]
-    pub fn reap(&self) -> Vec<Change> {
+    pub fn reap(&self) -> Vec<ChildChange> {
         let mut changes = Vec::new();
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
         loop {
@@ -254,14 +254,14 @@ impl Application {
     }
 }
 
-fn change(status: WaitStatus) -> Option<Change> {
+fn change(status: WaitStatus) -> Option<ChildChange> {
     if let Some(code) = status.exit_status() {
-        return Some(Change::Ended(Exit::App(u8::try_from(code).unwrap_or(u8::MAX))));
+        return Some(ChildChange::Ended(Exit::App(u8::try_from(code).unwrap_or(u8::MAX))));
     }
     if let Some(number) = status.terminating_signal() {
-        return Signal::from_number(number).map(|signal| Change::Ended(Exit::Signal(signal)));
+        return Signal::from_number(number).map(|signal| ChildChange::Ended(Exit::Signal(signal)));
     }
-    status.stopped().then_some(Change::Stopped)
+    status.stopped().then_some(ChildChange::Stopped)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Whether this pod's outgoing connections are redirected to a proxy, asked of the kernel's own
 //! rules: by a connection that ends at the first hop where there are none.
 //!
-//! Owns the one probe. With a mesh's rules (REDIRECT or TPROXY in iptables) it is taken, or refused
-//! where the proxy does not listen yet; without, the first router answers that its time to live is
-//! over, or nobody does. Redirection by eBPF is not seen, nor that of IPv6 alone.
+//! Owns the one probe; must never send a byte of data. With a mesh's rules (REDIRECT or TPROXY in
+//! iptables) the connection is taken, or refused where the proxy does not listen yet; without, the
+//! first router answers that its time to live is over, or nobody does. Redirection by eBPF is not
+//! seen, nor that of IPv6 alone.
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};

@@ -1,10 +1,11 @@
 //! Signals that arrive, as [`Signal`]s. Registering is eager and can fail; waiting is separate.
 //!
+//! Owns the mask; must never let another program be executed before the original one is back.
+//!
 //! From the first instruction on, every signal that would end a program is blocked and read from a
-//! signalfd. A blocked signal is kept by the kernel also for PID 1, for which one without a handler
-//! is thrown away (`kernel/signal.c`, `sig_ignored`), and one that the parent had blocked is heard,
-//! too. Owns the mask; must give back the original one before anything else is executed.
-//! A signal that was ignored at the start (`nohup`) stays ignored until the application runs.
+//! signalfd. The kernel keeps a blocked signal also for PID 1, for which it throws away one that
+//! has no handler (`kernel/signal.c`, `sig_ignored`); and one that the parent had blocked is heard,
+//! too. A signal that was ignored at the start (`nohup`) stays ignored until the application runs.
 
 use std::fs::File;
 use std::future::pending;

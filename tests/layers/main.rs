@@ -52,6 +52,30 @@ fn only_the_edges_touch_the_world() {
     holds("effects where none belong", &ours().effects());
 }
 
+/// Whoever opens a file sees in its first lines whether it is the right one.
+#[test]
+fn every_file_begins_with_what_it_owns_and_must_never_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for path in tree::files(&root.join("src")) {
+        let text = fs::read_to_string(&path).expect("a source is text");
+        let path = path.strip_prefix(root).expect("below the root");
+        // What only lists modules or holds tests owns nothing.
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_list = ["lib", "main", "mod"].contains(&name);
+        let is_test = name.ends_with("tests")
+            || name == "fixtures"
+            || path.iter().any(|part| part == "tests");
+        let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
+        let head = head.concat();
+        let says = head.contains(" Owns ") && head.contains("ust never ");
+        if !is_list && !is_test && !says {
+            wrong.push(path.display().to_string());
+        }
+    }
+    holds("files that do not begin with what they own and must never do", &wrong);
+}
+
 /// The formatter leaves comments, texts and macros as they are.
 #[test]
 fn lines_have_at_most_100_columns() {

@@ -17,7 +17,7 @@ use crate::core::findings::doctor::judges::judge;
 use crate::core::findings::doctor::pages::{Container, Read, Sockets};
 use crate::core::findings::doctor::report::Report;
 use crate::core::findings::doctor::text::{Look, text};
-use crate::core::sockets::connection::State;
+use crate::core::sockets::connection::TcpState;
 use crate::io::sockets::connections::Connections;
 use crate::io::{processes, terminal};
 
@@ -63,7 +63,7 @@ async fn examine(settings: &Doctor) -> Report {
 
 fn connections(mut sockets: Sockets) -> Read<Sockets> {
     let told = Connections::open().each(|connection| {
-        if connection.state != State::Established {
+        if connection.state != TcpState::Established {
             return;
         }
         if sockets.connections.len() < MOST_CONNECTIONS {

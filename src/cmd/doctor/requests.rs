@@ -1,7 +1,7 @@
 //! The requests of the doctor: a closed list, in this order, over one kept connection to each
 //! server.
 //!
-//! Orders them, and what is asked only where it is needed; each page's query, bounds and decoder
+//! Owns the order, and what is asked only where it is needed; each page's query, bounds and decoder
 //! are its own. Must never ask for a whole `/config_dump`: it stops a large proxy for seconds.
 
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::core::envoy::usage::UsagePage;
 use crate::core::envoy::warming_secrets::WarmingSecretsPage;
 use crate::core::findings::doctor::control_plane::is_connected;
 use crate::core::findings::doctor::diagnosis::NotSeen;
-use crate::core::findings::doctor::pages::{Asked, Pages, Read};
+use crate::core::findings::doctor::pages::{AskedClusters, Pages, Read};
 use crate::core::findings::doctor::routes::candidates;
 use crate::core::findings::pod::{Asked as Known, Pod};
 use crate::core::mesh::Mesh;
@@ -220,9 +220,9 @@ impl Server {
 
     /// The clusters that routes lead to: first among the dynamic ones, what is missing there among
     /// the static ones.
-    async fn endpoints(&mut self, routes: &Routes) -> Read<Asked> {
+    async fn endpoints(&mut self, routes: &Routes) -> Read<AskedClusters> {
         let (wanted, is_cut) = candidates(routes);
-        let mut asked = Asked { is_cut, ..Asked::default() };
+        let mut asked = AskedClusters { is_cut, ..AskedClusters::default() };
         let (batches, left_out) = self.batches(wanted.iter().map(String::as_str).collect());
         asked.is_cut |= left_out;
         for batch in &batches {

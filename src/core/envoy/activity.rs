@@ -1,6 +1,7 @@
 //! How busy the proxy's inbound side is at one moment, whichever page told it.
 //!
-//! Owns the type alone; `stats` and `clusters` read it out of their pages.
+//! Owns the type alone; `stats` and `clusters` read it out of their pages. Must never judge what is
+//! busy.
 
 /// What goes on at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

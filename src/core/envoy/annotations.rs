@@ -1,7 +1,7 @@
 //! The pod's annotations about traffic, as the proxy knows them.
 //!
 //! Owns their names (istio/api: `annotations.yaml`) and what is kept of them: numbers and words of
-//! ours. A value that is neither is not kept, since annotations may hold anything.
+//! ours. Must never keep any other value, since annotations may hold anything.
 
 use crate::core::envoy::json::{self, Json};
 

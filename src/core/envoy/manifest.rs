@@ -1,9 +1,8 @@
 //! Envoy's `/server_info` as a diagnosis needs it: with what istio's agent passed on of the pod's
 //! manifest when the proxy started.
 //!
-//! Owns which parts of it are read, and that nothing else is kept: annotations may hold anything,
-//! so those about traffic become numbers and words of ours, and of others not even the name is
-//! kept.
+//! Owns which parts of it are read: annotations about traffic become numbers and words of ours.
+//! Must never keep anything else, not even the names of other annotations.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What the proxy says about itself that decides how long it lives beside us, from Envoy's
 //! `/server_info`.
 //!
-//! Owns the reading of it. The answer holds every label and annotation of the pod: only what is
-//! named here is kept, and nothing else may ever be logged.
+//! Owns the reading of it. The answer holds every label and annotation of the pod: must never keep
+//! or log more than what is named here.
 
 use std::net::IpAddr;
 use std::time::Duration;

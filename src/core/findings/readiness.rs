@@ -8,7 +8,7 @@ use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::judged::Judged;
 use crate::core::findings::pod::{Expected, Pod};
 use crate::core::mesh::Mesh;
-use crate::core::waiting::case::{AgentSeen, Case, Hints, Seen};
+use crate::core::waiting::case::{AgentSeen, Case, Hints, SeenAt};
 use crate::core::waiting::causes;
 use crate::core::waiting::diagnosis;
 use crate::core::waiting::observation::Observation;
@@ -22,7 +22,7 @@ pub fn judge(pod: &Pod) -> Judged {
         return without_a_proxy(pod);
     }
     let cheap = pod.readiness.cheap.iter();
-    let seen: Vec<Seen<'_>> =
+    let seen: Vec<SeenAt<'_>> =
         cheap.chain(&pod.readiness.endpoints).map(|(at, seen)| (at, seen)).collect();
     let is = |is: fn(&Observation) -> bool| seen.iter().all(|(_, seen)| is(seen));
     if pod.readiness.endpoints.iter().any(|(_, seen)| *seen == Observation::Ready) {

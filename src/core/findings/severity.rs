@@ -1,4 +1,6 @@
-//! How bad a finding is; must never judge.
+//! How bad a finding is.
+//!
+//! Owns the three degrees and their names; must never judge.
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,7 +13,7 @@ pub struct Connection {
     /// The other end, in the same form.
     pub remote: SocketAddr,
     /// How far it is between its beginning and its end.
-    pub state: State,
+    pub state: TcpState,
     /// Its owner, as our user namespace sees it; 0 where no process holds it.
     pub uid: u32,
     /// Its inode, by which its process can be found; 0 where no process holds it, as before
@@ -44,7 +44,7 @@ pub struct Traffic {
 
 /// The states of `include/net/tcp_states.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum TcpState {
     /// Open in both directions.
     Established,
     /// This end asks for a connection.
@@ -69,7 +69,7 @@ pub enum State {
     Closing,
 }
 
-impl State {
+impl TcpState {
     /// All that a dump of connections asks for: neither listening sockets nor those of which only
     /// the reserved address is left, which may be thousands.
     pub const CONNECTED: [Self; 8] = [
@@ -129,14 +129,14 @@ mod tests {
     #[test]
     fn a_state_is_the_kernels_number_both_ways() {
         for number in 1..=11 {
-            assert_eq!(State::from_number(number).unwrap().number(), number);
+            assert_eq!(TcpState::from_number(number).unwrap().number(), number);
         }
-        assert_eq!(State::from_number(12), Some(State::SynReceived));
+        assert_eq!(TcpState::from_number(12), Some(TcpState::SynReceived));
         for unknown in [0, 13, 255] {
-            assert_eq!(State::from_number(unknown), None);
+            assert_eq!(TcpState::from_number(unknown), None);
         }
-        for state in State::CONNECTED {
-            assert!(!matches!(state, State::Listen | State::TimeWait | State::Closed));
+        for state in TcpState::CONNECTED {
+            assert!(!matches!(state, TcpState::Listen | TcpState::TimeWait | TcpState::Closed));
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::sockets::connection::{Connection, State, Traffic};
+use crate::core::sockets::connection::{Connection, TcpState, Traffic};
 use crate::core::sockets::listener::Listener;
 use crate::core::sockets::proc_line::canonical;
 
@@ -57,18 +57,18 @@ pub enum Dump {
 
 /// The kernel refuses: this error number, as `ENOENT` is 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused(pub i32);
+pub struct ErrorNumber(pub i32);
 
 /// Asks for all listening TCP sockets of one family.
 #[must_use]
 pub fn ask_for_listeners(family: Family) -> Vec<u8> {
-    request(family, DUMP, 0, &[State::Listen])
+    request(family, DUMP, 0, &[TcpState::Listen])
 }
 
 /// Asks for all connections of one family, with what has moved on them.
 #[must_use]
 pub fn ask_for_connections(family: Family) -> Vec<u8> {
-    request(family, DUMP, 1 << (INET_DIAG_INFO - 1), &State::CONNECTED)
+    request(family, DUMP, 1 << (INET_DIAG_INFO - 1), &TcpState::CONNECTED)
 }
 
 /// Asks for the one listening socket that a connection from loopback to `address` would find:
@@ -93,7 +93,7 @@ pub fn ask_for_listener_at(address: SocketAddr) -> Vec<u8> {
 }
 
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
-fn request(family: Family, flags: u16, extensions: u8, states: &[State]) -> Vec<u8> {
+fn request(family: Family, flags: u16, extensions: u8, states: &[TcpState]) -> Vec<u8> {
     let family = match family {
         Family::V4 => AF_INET,
         Family::V6 => AF_INET6,
@@ -114,7 +114,7 @@ fn request(family: Family, flags: u16, extensions: u8, states: &[State]) -> Vec<
 ///
 /// # Errors
 /// The kernel refuses, before the dump or in the middle of it.
-pub fn messages(mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<Dump, Refused> {
+pub fn messages(mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<Dump, ErrorNumber> {
     while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
         let length = (length as usize).clamp(NETLINK_HEADER, bytes.len().max(NETLINK_HEADER));
         let body = bytes.get(NETLINK_HEADER..length).unwrap_or_default();
@@ -124,7 +124,7 @@ pub fn messages(mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> Result<Dump, 
             NLMSG_DONE | NLMSG_ERROR => {
                 let number = u32_at(body, 0).map_or(0, u32::cast_signed);
                 return if number < 0 {
-                    Err(Refused(number.saturating_neg()))
+                    Err(ErrorNumber(number.saturating_neg()))
                 } else {
                     Ok(Dump::Complete)
                 };
@@ -153,7 +153,7 @@ pub fn connection_of(body: &[u8]) -> Option<Connection> {
     Some(Connection {
         local: canonical(address_at(body, 4, 8)?),
         remote: canonical(address_at(body, 6, 24)?),
-        state: State::from_number(*body.get(1)?)?,
+        state: TcpState::from_number(*body.get(1)?)?,
         uid,
         inode,
         unread: u32_at(body, 56)?,

@@ -1,4 +1,6 @@
 //! A listening socket, whichever source told it.
+//!
+//! Owns the type; must never say whose it is.
 
 use std::net::SocketAddr;
 

@@ -5,6 +5,7 @@
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
 use crate::core::sockets::bound::Bound;
+use crate::core::sockets::listener::Listener;
 
 /// What is known about the process behind a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,17 @@ const ISTIO_SOMETIMES: [u16; 3] = [15004, 15008, 15053];
 pub fn is_of_a_profile(port: u16) -> bool {
     ISTIO_SOMETIMES.contains(&port)
         || Mesh::ALL.iter().any(|mesh| mesh.profile().owned_ports.contains(&port))
+}
+
+/// The first socket that listens where only this proxy does: on its mesh's ports, or where the user
+/// says that it is.
+#[must_use]
+pub fn listener_of<'a>(proxy: &Proxy, listening: &'a [Listener]) -> Option<&'a Listener> {
+    let named = proxy.quit().into_iter().chain(proxy.admin.clone());
+    let named: Vec<u16> = named.filter_map(|url| url.address.port()).collect();
+    let owned = proxy.mesh.profile().owned_ports;
+    let is_its = |port: u16| owned.contains(&port) || named.contains(&port);
+    listening.iter().find(|listener| is_its(listener.address.port()))
 }
 
 /// The rule of one pod.

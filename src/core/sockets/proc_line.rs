@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::core::sockets::connection::{Connection, State};
+use crate::core::sockets::connection::{Connection, TcpState};
 use crate::core::sockets::listener::Listener;
 
 /// What one line says.
@@ -25,13 +25,13 @@ pub fn parse(line: &str) -> Line {
     let parsed = (|| {
         let address = parse_address(fields.nth(1)?)?;
         let remote = parse_address(fields.next()?)?;
-        let state = State::from_number(u8::from_str_radix(fields.next()?, 16).ok()?)?;
+        let state = TcpState::from_number(u8::from_str_radix(fields.next()?, 16).ok()?)?;
         let (unsent, unread) = fields.next()?.split_once(':')?;
         let unsent = u32::from_str_radix(unsent, 16).ok()?;
         let unread = u32::from_str_radix(unread, 16).ok()?;
         let uid = fields.nth(2)?.parse().ok()?;
         let inode = fields.nth(1)?.parse().ok()?;
-        Some(if state == State::Listen {
+        Some(if state == TcpState::Listen {
             Line::Listener(Listener { address, uid, inode, v6only: None })
         } else {
             let (local, remote) = (canonical(address), canonical(remote));
@@ -89,7 +89,7 @@ mod tests {
         let expected = Connection {
             local: "127.0.0.1:8080".parse().unwrap(),
             remote: "127.0.0.2:50000".parse().unwrap(),
-            state: State::Established,
+            state: TcpState::Established,
             uid: 1000,
             inode: 12345,
             unsent: 10,

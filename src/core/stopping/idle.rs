@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::core::sockets::connection::{Connection, State, Traffic};
+use crate::core::sockets::connection::{Connection, TcpState, Traffic};
 
 /// Whether a connection is at work, by what the kernel counts on it.
 ///
@@ -45,9 +45,9 @@ impl Rule {
     pub fn judge(self, connection: &Connection) -> Work {
         // A FIN counts as one byte: the other end's may stay unread for as long as an application
         // forgets a connection.
-        let fin = u32::from(connection.state == State::CloseWait);
+        let fin = u32::from(connection.state == TcpState::CloseWait);
         match connection.state {
-            State::Established | State::CloseWait => {
+            TcpState::Established | TcpState::CloseWait => {
                 let queued = connection.unsent > 0 || connection.unread > fin;
                 match connection.traffic {
                     _ if queued => Work::Owed,
@@ -56,10 +56,10 @@ impl Rule {
                 }
             }
             // The application has closed it, and what it sent is still on its way.
-            State::FinWait1 | State::Closing | State::LastAck if connection.unsent > 1 => {
+            TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck if connection.unsent > 1 => {
                 Work::Owed
             }
-            State::SynReceived => Work::Until(self.quiet),
+            TcpState::SynReceived => Work::Until(self.quiet),
             _ => Work::None,
         }
     }
@@ -101,7 +101,7 @@ impl Sample {
     pub fn add(&mut self, rule: Rule, connection: &Connection) {
         let is_first = self.at_work == 0;
         let work = rule.judge(connection);
-        self.open += u64::from(connection.state == State::Established);
+        self.open += u64::from(connection.state == TcpState::Established);
         self.at_work += u64::from(work != Work::None);
         self.without_ages |= work == Work::Unknown;
         match work {
@@ -129,7 +129,7 @@ mod tests {
         Duration::from_millis(number)
     }
 
-    fn connection(state: State, unsent: u32, unread: u32) -> Connection {
+    fn connection(state: TcpState, unsent: u32, unread: u32) -> Connection {
         let (local, remote) = ("10.0.0.5:80".parse().unwrap(), "10.0.0.9:5000".parse().unwrap());
         let (uid, inode, traffic) = (0, 1, None);
         Connection { local, remote, state, uid, inode, unsent, unread, traffic }
@@ -144,7 +144,7 @@ mod tests {
             bytes_sent: sent.0,
             bytes_received: received.0,
         };
-        Connection { traffic: Some(traffic), ..connection(State::Established, 0, 0) }
+        Connection { traffic: Some(traffic), ..connection(TcpState::Established, 0, 0) }
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         for (unsent, unread) in [(1, 0), (0, 1), (7, 7)] {
             assert_eq!(RULE.judge(&Connection { unsent, unread, ..old }), Work::Owed);
         }
-        let forgotten = Connection { state: State::CloseWait, unread: 1, ..old };
+        let forgotten = Connection { state: TcpState::CloseWait, unread: 1, ..old };
         assert_eq!(RULE.judge(&forgotten), Work::None, "the other end's FIN is no byte");
         assert_eq!(RULE.judge(&Connection { unread: 2, ..forgotten }), Work::Owed);
     }
@@ -180,19 +180,19 @@ mod tests {
     #[test]
     fn a_state_says_whether_anything_can_be_owed() {
         let table = [
-            (State::Established, 0, Work::Unknown),
-            (State::CloseWait, 0, Work::Unknown),
-            (State::FinWait1, 1, Work::None),
-            (State::FinWait1, 2, Work::Owed),
-            (State::LastAck, 1, Work::None),
-            (State::LastAck, 2, Work::Owed),
-            (State::Closing, 2, Work::Owed),
-            (State::FinWait2, 0, Work::None),
-            (State::SynReceived, 0, Work::Until(ms(2_000))),
-            (State::SynSent, 0, Work::None),
-            (State::TimeWait, 0, Work::None),
-            (State::Closed, 0, Work::None),
-            (State::Listen, 9, Work::None),
+            (TcpState::Established, 0, Work::Unknown),
+            (TcpState::CloseWait, 0, Work::Unknown),
+            (TcpState::FinWait1, 1, Work::None),
+            (TcpState::FinWait1, 2, Work::Owed),
+            (TcpState::LastAck, 1, Work::None),
+            (TcpState::LastAck, 2, Work::Owed),
+            (TcpState::Closing, 2, Work::Owed),
+            (TcpState::FinWait2, 0, Work::None),
+            (TcpState::SynReceived, 0, Work::Until(ms(2_000))),
+            (TcpState::SynSent, 0, Work::None),
+            (TcpState::TimeWait, 0, Work::None),
+            (TcpState::Closed, 0, Work::None),
+            (TcpState::Listen, 9, Work::None),
         ];
         for (state, unsent, work) in table {
             assert_eq!(RULE.judge(&connection(state, unsent, 0)), work, "{state:?} {unsent}");
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn without_ages_every_open_connection_counts() {
-        let bare = connection(State::Established, 0, 0);
-        let closed = connection(State::FinWait2, 0, 0);
+        let bare = connection(TcpState::Established, 0, 0);
+        let closed = connection(TcpState::FinWait2, 0, 0);
         let seen = sample(&[bare, closed, bare]);
         assert_eq!(seen, Sample { open: 2, at_work: 2, until: None, without_ages: true });
     }

@@ -113,14 +113,14 @@ pub struct Lifecycle {
     phase: Phase,
     /// The end of the phase, as far as there is one.
     deadline: Option<Duration>,
-    asked: Asked,
+    asked: StopCount,
     /// What the application gets for the stop signals that have come.
     stops: Vec<Signal>,
 }
 
 /// How often a run was asked to stop. A second time always shortens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum StopCount {
     /// Not at all.
     Never,
     /// By one stop signal.
@@ -129,7 +129,7 @@ pub enum Asked {
     Twice,
 }
 
-impl Asked {
+impl StopCount {
     const fn again(self) -> Self {
         match self {
             Self::Never => Self::Once,
@@ -146,7 +146,7 @@ impl Lifecycle {
             rules,
             phase: Phase::Running,
             deadline: None,
-            asked: Asked::Never,
+            asked: StopCount::Never,
             stops: Vec::new(),
         }
     }
@@ -226,7 +226,7 @@ impl Lifecycle {
                 actions
             }
             Phase::Stopping => self.forward(signal),
-            Phase::Quitting(exit) if self.asked == Asked::Twice => vec![Action::Exit(exit)],
+            Phase::Quitting(exit) if self.asked == StopCount::Twice => vec![Action::Exit(exit)],
             // The pod is on its way out now, and the proxy with it: that is another way to end it.
             Phase::Quitting(_) => {
                 self.deadline = Some(now + self.rules.grace.unwrap_or(QUITTING_TAKES));
@@ -243,12 +243,12 @@ impl Lifecycle {
         let exit = if self.rules.ok_exit.contains(&exit.code()) { Exit::App(0) } else { exit };
         // After a stop signal the kubelet is about to kill us: then grace bounds the asking, too.
         self.deadline = match (self.asked, self.deadline) {
-            (Asked::Never, _) => None,
+            (StopCount::Never, _) => None,
             (_, Some(grace)) => Some(grace.max(now + ASKING_TAKES)),
             (_, None) => Some(now + QUITTING_TAKES),
         };
         self.phase = Phase::Quitting(exit);
-        let stopped_by = (self.asked != Asked::Never).then_some(self.stops.as_slice());
+        let stopped_by = (self.asked != StopCount::Never).then_some(self.stops.as_slice());
         let asks = self.rules.quit.applies(exit, stopped_by);
         vec![if asks { Action::Quit } else { Action::Exit(exit) }]
     }

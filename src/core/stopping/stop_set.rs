@@ -1,6 +1,7 @@
 //! Which signals ask the application to stop.
 //!
-//! Owns the word "stop signal"; what the application gets for one is `signal_map`'s.
+//! Owns the word "stop signal"; must never say what the application gets for one, which is
+//! `signal_map`'s.
 
 use crate::core::signal::Signal;
 

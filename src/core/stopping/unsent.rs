@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::core::sockets::connection::{Connection, State};
+use crate::core::sockets::connection::{Connection, TcpState};
 
 /// The pause between two looks. Longer than a proxy needs from a socket that has room again to its
 /// next write, also where its CPU quota is used up for a while.
@@ -57,10 +57,10 @@ impl Load {
     fn add(&mut self, connection: &Connection, proxy: Option<u32>) {
         // Each queue counts a FIN as one byte, and a connection that only closes loses nothing.
         let (sent_fin, got_fin) = match connection.state {
-            State::Established => (0, 0),
-            State::CloseWait => (0, 1),
-            State::FinWait1 => (1, 0),
-            State::Closing | State::LastAck => (1, 1),
+            TcpState::Established => (0, 0),
+            TcpState::CloseWait => (0, 1),
+            TcpState::FinWait1 => (1, 0),
+            TcpState::Closing | TcpState::LastAck => (1, 1),
             _ => return,
         };
         self.unsent += u64::from(connection.unsent.saturating_sub(sent_fin));
@@ -202,7 +202,7 @@ mod tests {
         Connection {
             local: ([127, 0, 0, 1], port).into(),
             remote: ([127, 0, 0, 1], 80).into(),
-            state: State::Established,
+            state: TcpState::Established,
             uid: 1000,
             inode: 5,
             unsent: 10,
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_waits_on_a_connection_is_counted_without_its_fins() {
-        use State::{
+        use TcpState::{
             CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynSent, TimeWait,
         };
         let (own, other) = (Some(1337), 1000);

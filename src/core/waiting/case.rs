@@ -10,7 +10,7 @@ use crate::core::profile::Ready;
 use crate::core::waiting::observation::Observation;
 
 /// An endpoint and what was last seen there.
-pub type Seen<'a> = (&'a Ready<Endpoint>, &'a Observation);
+pub type SeenAt<'a> = (&'a Ready<Endpoint>, &'a Observation);
 
 /// What else is known when the wait is over.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ pub struct Case<'a> {
     /// Whose proxy it is.
     pub mesh: Mesh,
     /// What was last seen, and where.
-    pub seen: Vec<Seen<'a>>,
+    pub seen: Vec<SeenAt<'a>>,
     /// How often it was looked at.
     pub looks: u32,
     /// Did anything ever answer?
@@ -67,7 +67,7 @@ pub struct Case<'a> {
 impl<'a> Case<'a> {
     /// What one look at each endpoint has seen, and nothing else.
     #[must_use]
-    pub const fn of(mesh: Mesh, seen: Vec<Seen<'a>>, hints: &'a Hints) -> Self {
+    pub const fn of(mesh: Mesh, seen: Vec<SeenAt<'a>>, hints: &'a Hints) -> Self {
         let (agent, other_mesh) = (AgentSeen::Never, None);
         Self { mesh, seen, looks: 1, was_there: false, agent, other_mesh, hints }
     }

@@ -5,7 +5,7 @@
 use crate::core::answer::Fault;
 use crate::core::endpoint::Address;
 use crate::core::envoy::state::State;
-use crate::core::waiting::case::{AgentSeen, Case, Seen};
+use crate::core::waiting::case::{AgentSeen, Case, SeenAt};
 use crate::core::waiting::observation::Observation;
 
 /// The causes, the most telling first; the first that fits is told.
@@ -142,7 +142,7 @@ fn agent_alone(case: &Case<'_>) -> Option<String> {
 }
 
 fn somebody_else(case: &Case<'_>) -> Option<String> {
-    let is_foreign = |seen: &&Seen<'_>| matches!(seen.1, Observation::Foreign { .. });
+    let is_foreign = |seen: &&SeenAt<'_>| matches!(seen.1, Observation::Foreign { .. });
     let (endpoint, seen) = case.seen.iter().find(is_foreign)?;
     let place = match &endpoint.url.address {
         Address::Tcp { port, .. } => format!("port {port}"),

@@ -1,4 +1,6 @@
 //! What changes during a wait, for those who follow it in the log.
+//!
+//! Owns the list of changes; must never hold the words for them.
 
 use crate::core::mesh::Mesh;
 use crate::core::waiting::observation::Observation;

@@ -6,7 +6,7 @@ use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
 use crate::core::profile::Ready;
-use crate::core::waiting::case::{Case, Seen};
+use crate::core::waiting::case::{Case, SeenAt};
 use crate::core::waiting::causes::advice;
 use crate::core::waiting::observation::Observation;
 
@@ -19,7 +19,7 @@ pub fn explain(case: &Case<'_>) -> String {
 
 /// `http://127.0.0.1:15000/ready: 503 PRE_INITIALIZING`, for each endpoint that was looked at.
 #[must_use]
-pub fn last_seen(seen: &[Seen<'_>]) -> String {
+pub fn last_seen(seen: &[SeenAt<'_>]) -> String {
     let each: Vec<String> =
         seen.iter().map(|(endpoint, seen)| format!("{endpoint}: {seen}")).collect();
     if each.is_empty() { "no look has been answered yet".to_owned() } else { each.join(", ") }

@@ -1,9 +1,9 @@
 //! One HTTP/1.1 request at a time, over one kept-alive connection to one endpoint, TCP or Unix
 //! socket.
 //!
-//! Each request has one deadline, connecting included, and a bound on what it holds: a body is
-//! handed on piece by piece, or cut. Must never judge an answer, follow a redirect or resolve a
-//! name.
+//! Owns that each request has one deadline, connecting included, and a bound on what it holds: a
+//! body is handed on piece by piece, or cut. Must never judge an answer, follow a redirect or
+//! resolve a name.
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;

@@ -1,6 +1,7 @@
 //! The pod's own addresses, from its network interfaces.
 //!
-//! Owns what counts: neither loopback nor link-local, since no client of the pod uses those.
+//! Owns what counts; must never give out loopback or link-local ones, since no client of the pod
+//! uses those.
 
 use std::net::IpAddr;
 

@@ -51,7 +51,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
 
     use super::*;
-    use crate::core::sockets::connection::State;
+    use crate::core::sockets::connection::TcpState;
 
     /// Our end of `stream`, as both sources tell it.
     fn told(stream: &TcpStream) -> [Connection; 2] {
@@ -76,7 +76,7 @@ mod tests {
             let (mut server, _) = listener.accept().unwrap();
             client.write_all(b"hello").unwrap();
             let [asked, read] = told(&server);
-            assert_eq!((asked.unread, asked.unsent, asked.state), (5, 0, State::Established));
+            assert_eq!((asked.unread, asked.unsent, asked.state), (5, 0, TcpState::Established));
             assert_eq!(asked.uid, nix::unistd::geteuid().as_raw());
             let traffic = asked.traffic.unwrap();
             assert_eq!((traffic.bytes_received, traffic.bytes_sent), (5, 0));
@@ -88,7 +88,11 @@ mod tests {
             assert_eq!((asked.unread, asked.traffic.unwrap().bytes_sent), (0, 2));
             drop(client);
             let [closed, _] = told(&server);
-            assert_eq!((closed.state, closed.unread), (State::CloseWait, 1), "a FIN counts as 1");
+            assert_eq!(
+                (closed.state, closed.unread),
+                (TcpState::CloseWait, 1),
+                "a FIN counts as 1"
+            );
         }
     }
 

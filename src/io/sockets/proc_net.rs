@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind};
 
-use crate::core::sockets::connection::{Connection, State};
+use crate::core::sockets::connection::{Connection, TcpState};
 use crate::core::sockets::listener::Listener;
 use crate::core::sockets::proc_line::{self, Line};
 
@@ -40,7 +40,7 @@ pub fn listening() -> std::io::Result<Vec<Listener>> {
 pub fn connections(mut each: impl FnMut(Connection)) -> std::io::Result<()> {
     each_line(&mut |line| {
         match line {
-            Line::Connection(connection) if State::CONNECTED.contains(&connection.state) => {
+            Line::Connection(connection) if TcpState::CONNECTED.contains(&connection.state) => {
                 each(connection);
             }
             _ => {}

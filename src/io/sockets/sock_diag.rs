@@ -16,7 +16,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use crate::core::sockets::connection::Connection;
-use crate::core::sockets::diag::{self, Dump, Family, Refused};
+use crate::core::sockets::diag::{self, Dump, ErrorNumber, Family};
 use crate::core::sockets::listener::Listener;
 
 /// How long the kernel may take for one part of its answer; it needs microseconds.
@@ -133,7 +133,7 @@ impl Question {
     }
 }
 
-fn io_error(Refused(number): Refused) -> std::io::Error {
+fn io_error(ErrorNumber(number): ErrorNumber) -> std::io::Error {
     std::io::Error::from_raw_os_error(number)
 }
 

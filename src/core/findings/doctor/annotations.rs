@@ -1,6 +1,6 @@
 //! Annotations about traffic whose names are misspelt.
 //!
-//! Owns the judgement; names alone are told.
+//! Owns the judgement; must never tell more of an annotation than its name.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};

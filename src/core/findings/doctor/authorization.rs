@@ -1,7 +1,7 @@
 //! Authorization that lets nobody in.
 //!
-//! Owns the judgement. That single requests are refused is what such policies are for, and no
-//! finding.
+//! Owns the judgement; must never report that single requests are refused, which is what such
+//! policies are for.
 
 use crate::core::envoy::filter_chain::{Chain, Protocol};
 use crate::core::envoy::rbac::{Rbac, Whom};

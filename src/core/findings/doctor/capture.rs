@@ -16,7 +16,7 @@ use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, Sockets, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
-use crate::core::sockets::connection::{Connection, State};
+use crate::core::sockets::connection::{Connection, TcpState};
 use crate::core::sorted::SortedMap;
 
 /// How many connections one finding names.
@@ -89,7 +89,7 @@ pub fn judge(pages: &Pages) -> Judged {
 
 fn look(sockets: &Sockets, outbound: &[u16], own: &[u16]) -> Captured {
     let all: Vec<&Connection> =
-        sockets.connections.iter().filter(|one| one.state == State::Established).collect();
+        sockets.connections.iter().filter(|one| one.state == TcpState::Established).collect();
     let is_own_address = |ip: IpAddr| ip.is_loopback() || sockets.addresses.contains(&ip);
     let partners: HashSet<SocketAddr> = all
         .iter()

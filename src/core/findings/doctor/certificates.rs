@@ -1,7 +1,8 @@
 //! Certificates that have expired, are not renewed, never came, or are of the future.
 //!
-//! Owns both judgements, by `expiration_time` and the clock alone: Envoy serves an expired
-//! certificate without a word, and its days until expiration are 0 for the last day, too.
+//! Owns both judgements, by `expiration_time` and the clock; must never judge by Envoy's days until
+//! expiration, which are 0 for the last day, too, or wait for a word of Envoy's, which serves an
+//! expired certificate in silence.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A proxy that has lost its control plane.
 //!
-//! Owns the judgement. A stream that is down at one moment is usual: istiod drops each of them now
-//! and then, and Envoy waits before it connects anew.
+//! Owns the judgement; must never call one look an error. A stream that is down at one moment is
+//! usual: istiod drops each of them now and then, and Envoy waits before it connects anew.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A proxy that was started to log everything.
 //!
-//! Owns the judgement; a level that was changed later is not seen.
+//! Owns the judgement; must never claim to know a level that was changed later, which is not seen.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};

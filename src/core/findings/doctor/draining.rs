@@ -1,6 +1,6 @@
 //! A proxy that was told to turn its clients away.
 //!
-//! Owns the judgement.
+//! Owns the judgement; must never guess who told it.
 
 use crate::core::envoy::state::State;
 use crate::core::findings::codes::Code;

@@ -1,6 +1,7 @@
 //! Requests that the proxy itself answered with an error, by Envoy's response flags.
 //!
-//! Owns the judgement, and what each flag means and asks for.
+//! Owns the judgement, and what each flag means and asks for; must never count what an injected
+//! fault has caused, which is another finding.
 
 use crate::core::envoy::istio_series::{Counts, Reporter};
 use crate::core::findings::codes::Code;

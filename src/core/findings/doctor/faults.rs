@@ -1,6 +1,7 @@
 //! Fault injection that was left on.
 //!
-//! Owns the judgement; the filter's mere presence is none, since Istio puts it into every chain.
+//! Owns the judgement; must never report the filter's mere presence, since Istio puts it into every
+//! chain.
 
 use crate::core::envoy::fault_filter::FaultFilter;
 use crate::core::envoy::istio_series::Series;

@@ -12,7 +12,7 @@ use crate::core::envoy::routes::RoutesPage;
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, NotSeen};
 use crate::core::findings::doctor::judges::{JUDGES, Verdict, judge};
-use crate::core::findings::doctor::pages::{Asked, Container, Pages, Sockets};
+use crate::core::findings::doctor::pages::{AskedClusters, Container, Pages, Sockets};
 use crate::core::findings::doctor::routes::candidates;
 use crate::core::findings::doctor::when::parse;
 use crate::core::findings::finding::Severity;
@@ -63,7 +63,7 @@ pub(super) fn with_routes(mut pages: Pages, routes: &[u8]) -> Pages {
     let (names, is_cut) = candidates(&routes);
     let found = read::<EndpointsPage>(fixture!("healthy.endpoints.json"));
     let found = found.into_iter().filter(|(name, _)| names.contains(name)).collect();
-    pages.endpoints = Ok(Asked { names, found, is_cut, ..Asked::default() });
+    pages.endpoints = Ok(AskedClusters { names, found, is_cut, ..AskedClusters::default() });
     pages.routes = Ok(routes);
     pages
 }

@@ -1,6 +1,6 @@
 //! HTTP/1.0, which the proxy refuses and nginx speaks to what it proxies.
 //!
-//! Owns the judgement. Whether anybody sends it is not seen: such a request leaves no line in the
+//! Owns the judgement; must never claim that such a request was sent: it leaves no line in the
 //! access log and no metric.
 
 use crate::core::findings::codes::Code;

@@ -1,7 +1,7 @@
 //! A proxy that is close to its memory limit.
 //!
-//! Owns the judgement, which needs a limit that is known: the annotation, or what the agent was
-//! given.
+//! Owns the judgement; must never judge without a limit that is known: the annotation, or what the
+//! agent was given.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};

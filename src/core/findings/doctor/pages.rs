@@ -46,7 +46,7 @@ pub struct Pages {
     /// The routes that somebody wrote.
     pub routes: Read<Routes>,
     /// The clusters that those routes lead to.
-    pub endpoints: Read<Asked>,
+    pub endpoints: Read<AskedClusters>,
     /// `/certs`.
     pub certs: Read<Certs>,
     /// What somebody changed by hand in `/runtime`.
@@ -67,7 +67,7 @@ pub struct Pages {
 
 /// What the proxy said about the clusters that it was asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct AskedClusters {
     /// By these names.
     pub names: SortedSet<String>,
     /// Those that it has.

@@ -1,6 +1,7 @@
 //! Ports that take plaintext beside mTLS.
 //!
 //! Owns the judgement: what is accepted is seen in the listeners, what really came in the counters.
+//! Must never take one for the other.
 
 use crate::core::envoy::istio_series::{Counts, Reporter, Series};
 use crate::core::findings::codes::Code;

@@ -1,6 +1,6 @@
 //! The kubelet's probes, where Istio was told to leave them alone.
 //!
-//! Owns the judgement.
+//! Owns the judgement; must never claim that a probe fails, which only the kubelet knows.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};

@@ -1,7 +1,7 @@
 //! A proxy that is younger than the application.
 //!
-//! Owns the judgement. Nothing else inside a pod shows that the proxy was killed: its cgroup and
-//! processes are another container's.
+//! Owns the judgement; must never say why it was restarted: the proxy's cgroup and processes are
+//! another container's, so its age is all that shows.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Retries that cannot happen, or that repeat what must not be repeated.
 //!
-//! Owns both judgements. Istio's defaults are no finding: they repeat only what was never sent.
+//! Owns both judgements; must never report Istio's defaults, which repeat only what was never sent.
 
 use crate::core::envoy::routes::Route;
 use crate::core::findings::codes::Code;

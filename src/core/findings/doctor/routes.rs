@@ -8,7 +8,7 @@ use crate::core::envoy::routes::{Destination, Route, Routes};
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
 use crate::core::findings::doctor::names::{Cluster, Resource, listed};
-use crate::core::findings::doctor::pages::{Asked, Pages, page};
+use crate::core::findings::doctor::pages::{AskedClusters, Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::sorted::{SortedMap, SortedSet};
 
@@ -154,7 +154,7 @@ impl Leads<'_> {
         }
     }
 
-    fn empty(&self, pages: &Pages, asked: &Asked) -> Diagnosis {
+    fn empty(&self, pages: &Pages, asked: &AskedClusters) -> Diagnosis {
         let failed = self.failed(pages, "UH");
         let health = asked.found.get(self.cluster).copied().unwrap_or_default();
         let what = match health {

@@ -1,7 +1,7 @@
 //! Ports whose protocol nobody named.
 //!
-//! Owns the judgement. The proxy then waits for the client's first bytes, which never come where
-//! the server speaks first.
+//! Owns the judgement; must never claim that a connection hangs. The proxy waits for the client's
+//! first bytes there, which never come where the server speaks first.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};

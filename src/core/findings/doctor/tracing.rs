@@ -1,6 +1,7 @@
 //! Traces of every request.
 //!
-//! Owns the judgement. A provider with a sampler of its own gets everything on purpose.
+//! Owns the judgement; must never report a provider with a sampler of its own, which gets
+//! everything on purpose.
 
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, Seen};

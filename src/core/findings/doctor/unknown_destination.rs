@@ -1,7 +1,7 @@
 //! Requests to hosts that the mesh does not know.
 //!
 //! Owns the judgement: where only known hosts are allowed it is a warning, where any is allowed it
-//! is worth knowing.
+//! is worth knowing. Must never name more of a request than its host.
 
 use crate::core::envoy::istio_series::{Counts, Reporter};
 use crate::core::findings::codes::Code;

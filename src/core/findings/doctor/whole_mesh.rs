@@ -1,6 +1,7 @@
 //! A proxy that has been sent the whole mesh.
 //!
-//! Owns the judgement, and the draft of a `Sidecar` from what the proxy has used.
+//! Owns the judgement, and the draft of a `Sidecar` from what the proxy has used; must never call
+//! the draft complete: it knows one period only.
 
 use crate::core::envoy::usage::Usage;
 use crate::core::findings::codes::Code;

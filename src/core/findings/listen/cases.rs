@@ -1,6 +1,7 @@
 //! What is judged about listen addresses, and the cases that the judgement knows.
 //!
-//! Owns the types between `judge`, which finds the cases, and `messages`, which words them.
+//! Owns the types between `judge`, which finds the cases, and `messages`, which words them; must
+//! never do either.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,6 @@
 //! Verdicts about listen addresses become findings: how bad each is, and which ports share one.
 //!
-//! The words are in `messages`. Must never look at a socket itself.
+//! Owns the severities; the words are in `messages`. Must never look at a socket itself.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::core::findings::judged::Judged;
 use crate::core::findings::listen::cases::{Case, Facts, Kind};
 use crate::core::findings::listen::forwarding::Forwarding;
 use crate::core::findings::listen::messages::{sorted, words};
-use crate::core::findings::listen::reach::{Arrives, verdict};
+use crate::core::findings::listen::reach::{Arrives, reach};
 use crate::core::findings::listen::unseen;
 use crate::core::findings::pod::{Addresses, Pod};
 use crate::core::mesh::Mesh;
@@ -216,8 +216,8 @@ fn missed(
     forwarding: &Forwarding,
     pod: &Addresses,
 ) -> Option<Case> {
-    let verdict = verdict(port, all, forwarding, pod);
-    let missed: Vec<IpAddr> = verdict
+    let reach = reach(port, all, forwarding, pod);
+    let missed: Vec<IpAddr> = reach
         .reached
         .iter()
         .filter(|(_, reached)| !reached)
@@ -225,7 +225,7 @@ fn missed(
         .collect();
     let ips = || ours.bound.iter().map(|bound| bound.address.ip().to_canonical());
     let known = pod.all();
-    let kind = match verdict.arrives() {
+    let kind = match reach.arrives() {
         Arrives::All => return None,
         Arrives::Partly => Kind::OneFamily,
         Arrives::None

@@ -12,13 +12,13 @@ use crate::core::sockets::bound::Bound;
 
 /// What becomes of the traffic for one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Reach {
     /// Where it is sent, and whether a socket takes it there; one for each family that clients may
     /// use. Empty where the target is no TCP socket.
     pub reached: Vec<(SocketAddr, bool)>,
 }
 
-impl Verdict {
+impl Reach {
     /// Whether all of it, a part of it or none of it arrives; all where there is nothing to judge.
     #[must_use]
     pub fn arrives(&self) -> Arrives {
@@ -44,7 +44,7 @@ pub enum Arrives {
 /// Judges the traffic that ends at `port`, where `bound` are all the sockets of the pod that could
 /// take it.
 #[must_use]
-pub fn verdict(port: u16, bound: &[Bound], forwarding: &Forwarding, pod: &Addresses) -> Verdict {
+pub fn reach(port: u16, bound: &[Bound], forwarding: &Forwarding, pod: &Addresses) -> Reach {
     let mut to: Vec<Destination> = Vec::new();
     for destination in
         forwarding.targets(port).iter().flat_map(|target| destinations(target, port, pod))
@@ -58,7 +58,7 @@ pub fn verdict(port: u16, bound: &[Bound], forwarding: &Forwarding, pod: &Addres
         let taken = addresses.iter().find(|address| is_taken(address));
         Some((*taken.or(addresses.first())?, taken.is_some()))
     });
-    Verdict { reached: reached.collect() }
+    Reach { reached: reached.collect() }
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
 
     fn arrives(address: &str, target: Target, pod: &[&str]) -> Arrives {
         let pod = addresses(pod);
-        verdict(80, &[Bound::seen(address)], &to(target), &pod).arrives()
+        reach(80, &[Bound::seen(address)], &to(target), &pod).arrives()
     }
 
     const V4: &[&str] = &["10.0.0.5"];
@@ -135,7 +135,7 @@ mod tests {
     fn two_sockets_of_one_port_may_share_its_traffic() {
         let pod = addresses(BOTH);
         let pair = [Bound::seen("0.0.0.0:80"), Bound::seen("[::]:80 v6only")];
-        assert_eq!(verdict(80, &pair, &to(Target::Pod), &pod).arrives(), Arrives::All);
+        assert_eq!(reach(80, &pair, &to(Target::Pod), &pod).arrives(), Arrives::All);
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
             unread: None,
         };
         let verdict = |own: &[&str], address| {
-            verdict(80, &[Bound::seen(address)], &to(Target::Pod), &two(own)).arrives()
+            reach(80, &[Bound::seen(address)], &to(Target::Pod), &two(own)).arrives()
         };
         for address in ["172.16.0.9:80", "10.0.0.5:80"] {
             assert_eq!(verdict(&[], address), Arrives::All, "{address}");

@@ -49,7 +49,7 @@ fn a_connection_is_read_with_its_queues_and_ages() {
     let expected = Connection {
         local: "127.0.0.1:8080".parse().unwrap(),
         remote: "127.0.0.2:50000".parse().unwrap(),
-        state: State::Established,
+        state: TcpState::Established,
         uid: 1000,
         inode: 12_345,
         unsent: 4,
@@ -77,7 +77,7 @@ fn a_datagram_is_read_to_the_end_of_the_dump() {
 fn an_error_is_one_whether_the_dump_began_or_not() {
     for kind in [NLMSG_ERROR, NLMSG_DONE] {
         let refused = message(kind, &(-2_i32).to_ne_bytes());
-        assert_eq!(messages(&refused, &mut |_| ()), Err(Refused(2)));
+        assert_eq!(messages(&refused, &mut |_| ()), Err(ErrorNumber(2)));
         assert_eq!(messages(&message(kind, &[0; 4]), &mut |_| ()), Ok(Dump::Complete));
     }
 }

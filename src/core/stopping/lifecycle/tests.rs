@@ -21,7 +21,7 @@ fn in_phase(phase: Phase) -> Lifecycle {
         Phase::Draining(_) | Phase::Stopping => Some(29 * SECOND),
         Phase::Killing => Some(31 * SECOND),
     };
-    let asked = if phase == Phase::Running { Asked::Never } else { Asked::Once };
+    let asked = if phase == Phase::Running { StopCount::Never } else { StopCount::Once };
     Lifecycle { rules: rules(), phase, deadline, asked, stops: Vec::new() }
 }
 

@@ -16,7 +16,7 @@ fn connections(text: &[u8]) -> Vec<Connection> {
         Some(Connection {
             local,
             remote,
-            state: State::Established,
+            state: TcpState::Established,
             uid,
             inode: 1,
             unsent: 0,
