@@ -27,10 +27,21 @@ pub struct Profile {
     /// Sets of listening ports, any of which shows this mesh before it has got a configuration.
     /// None for a mesh that has to be named.
     pub signs: &'static [&'static [u16]],
+    /// How the mesh's rules take the application's traffic to the proxy, where they do.
+    pub redirect: Option<Redirect>,
     /// What its endpoints say, all of it, once it was told to end; empty where that does not show.
     pub ending: &'static [Evidence],
     /// How it shows that it cannot be ended from the application's container, where that can be.
     pub endless: Option<Endless>,
+}
+
+/// How a mesh's rules take the application's traffic to the proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Redirect {
+    /// The ports to which they send what the application opens.
+    pub outbound: &'static [u16],
+    /// Every port that is the proxy's, also those that only some features open.
+    pub own: &'static [u16],
 }
 
 /// A proxy that cannot be ended from the application's container.

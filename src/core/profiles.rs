@@ -4,7 +4,7 @@
 //! must not know which of them is meant.
 
 use crate::core::profile::{
-    Agent, Endless, Evidence, Expect, Means, Profile, Ready, Says, Server, Word,
+    Agent, Endless, Evidence, Expect, Means, Profile, Ready, Redirect, Says, Server, Word,
 };
 
 const fn word(status: u16, body: &'static str, server: Option<&'static str>, means: Means) -> Word {
@@ -80,6 +80,10 @@ pub const ISTIO: Profile = Profile {
     gid: Some(1337),
     owned_ports: &[15000, 15001, 15006, 15020, 15021, 15090],
     signs: &[&[15020], &[15000, 15021]],
+    redirect: Some(Redirect {
+        outbound: &[15001],
+        own: &[15000, 15001, 15006, 15008, 15020, 15021, 15053, 15090],
+    }),
     ending: &[
         evidence(Server::Quit, Some("/"), Says::Closed),
         evidence(Server::Ready, None, Says::Status(503)),
@@ -102,6 +106,7 @@ pub const LINKERD: Profile = Profile {
     gid: None,
     owned_ports: &[4140, 4143, 4190, 4191],
     signs: &[&[4143, 4191], &[4140, 4143]],
+    redirect: Some(Redirect { outbound: &[4140], own: &[4140, 4143, 4190, 4191] }),
     ending: &[],
     endless: Some(Endless {
         evidence: &[evidence(
@@ -131,6 +136,10 @@ pub const CONSUL: Profile = Profile {
     gid: Some(5995),
     owned_ports: &[19000, 20000, 20300, 20600],
     signs: &[&[19000, 20600], &[19000, 20000], &[19000, 20300]],
+    redirect: Some(Redirect {
+        outbound: &[15001],
+        own: &[15001, 19000, 20000, 20100, 20200, 20300, 20600],
+    }),
     ending: &[],
     endless: None,
 };
@@ -153,6 +162,7 @@ pub const KUMA: Profile = Profile {
     gid: Some(5678),
     owned_ports: &[9901, 9902, 15001, 15006],
     signs: &[&[9902], &[9901, 15006]],
+    redirect: Some(Redirect { outbound: &[15001], own: &[9901, 9902, 15001, 15006, 15010] }),
     ending: &[evidence(Server::Ready, None, Says::Word("TERMINATING"))],
     endless: Some(Endless {
         evidence: &[
@@ -178,6 +188,7 @@ pub const APPMESH: Profile = Profile {
     gid: None,
     owned_ports: &[9901, 15000, 15001],
     signs: &[],
+    redirect: None,
     ending: &[],
     endless: None,
 };
@@ -194,6 +205,7 @@ pub const OSM: Profile = Profile {
     gid: None,
     owned_ports: &[15000, 15001, 15003, 15901, 15902, 15903],
     signs: &[],
+    redirect: None,
     ending: &[],
     endless: None,
 };
@@ -210,6 +222,7 @@ pub const ENVOY: Profile = Profile {
     gid: None,
     owned_ports: &[9901],
     signs: &[&[9901]],
+    redirect: None,
     ending: &[],
     endless: None,
 };
@@ -226,6 +239,7 @@ pub const NONE: Profile = Profile {
     gid: None,
     owned_ports: &[],
     signs: &[],
+    redirect: None,
     ending: &[],
     endless: None,
 };

@@ -16,6 +16,7 @@ use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, Sockets, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
+use crate::core::profile::Redirect;
 use crate::core::sockets::connection::{Connection, TcpState};
 use crate::core::sorted::SortedMap;
 
@@ -24,17 +25,6 @@ const MOST_TOLD: usize = 5;
 
 /// As many that go past, and none that does not: then the rules are not there.
 const ALL_FROM: usize = 2;
-
-/// Where this mesh's rules send what the application opens, and the ports that are the proxy's.
-fn capturing(mesh: Mesh) -> Option<(&'static [u16], &'static [u16])> {
-    match mesh {
-        Mesh::Istio => Some((&[15001], &[15000, 15001, 15006, 15008, 15020, 15021, 15053, 15090])),
-        Mesh::Linkerd => Some((&[4140], &[4140, 4143, 4190, 4191])),
-        Mesh::Consul => Some((&[15001], &[15001, 19000, 20000, 20100, 20200, 20300, 20600])),
-        Mesh::Kuma => Some((&[15001], &[9901, 9902, 15001, 15006, 15010])),
-        _ => None,
-    }
-}
 
 /// A connection that went past the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +49,7 @@ struct Captured {
 /// # Errors
 /// The sockets could not be read, or this mesh does not redirect.
 pub fn judge(pages: &Pages) -> Judged {
-    let (outbound, own) = capturing(pages.mesh).ok_or(pages.not_this_mesh())?;
+    let Redirect { outbound, own } = pages.mesh.profile().redirect.ok_or(pages.not_this_mesh())?;
     let sockets = page(&pages.sockets)?;
     let manifest = pages.manifest.as_ref().ok();
     let interception = manifest.map(|manifest| manifest.interception).unwrap_or_default();
