@@ -67,7 +67,7 @@ const fn says(url: &'static str, words: &'static [Word]) -> Ready<&'static str> 
 
 /// istio: `envoy_bootstrap.json`, `pilot/cmd/pilot-agent/status/server.go`, injection template. The
 /// agent's `/quitquitquit` ends agent and Envoy; where it is missing, an agent whose Envoy has
-/// ended ends, too. After SIGTERM pilot-agent closes its port within 0.3 s, while Envoy goes on, and
+/// ended ends, too. After SIGTERM pilot-agent closes its port within 0.3 s, while Envoy goes on and
 /// answers 503 for it on the readiness port (seen with real agents).
 pub const ISTIO: Profile = Profile {
     name: "istio",
