@@ -48,7 +48,7 @@ fn ready() -> StandIn {
 fn a_run_beside_a_ready_proxy_costs_what_it_did() {
     let proxy = ready();
     let wait = ["wait", "--admin-url", &proxy.url()];
-    holds("instructions of a run, proxy ready", instructions(&wait, 0).cost, 710_000, 10);
+    holds("instructions of a run, proxy ready", instructions(&wait, 0).cost, 740_000, 6);
     let run = ["--admin-url", &proxy.url(), "--", "/bin/true"];
     // The list of listening sockets is eight of them: a URL does not say which mesh it is.
     holds("system calls of a run, proxy ready", system_calls(&run, 0).cost, 58, 5);
@@ -60,7 +60,7 @@ fn a_run_beside_a_ready_proxy_costs_what_it_did() {
 fn one_more_look_costs_what_it_did() {
     let proxy = says("INITIALIZING");
     let look = |count: fn(&[&str], i32) -> Count| one_more_look(count, &proxy.url());
-    holds("instructions of one more look", look(instructions), 8_600, 15);
+    holds("instructions of one more look", look(instructions), 9_900, 5);
     holds("system calls of one more look", look(system_calls), 4, 25);
 }
 
@@ -123,5 +123,5 @@ fn supervising_takes_one_thread_little_memory_and_wakes_up_for_nothing() {
     holds("threads while supervising", status(pid, "Threads:"), 1, 0);
     holds("wake-ups in 10 s while supervising", switches() - before, 0, 0);
     // In steps of 64 KiB: what the kernel maps of the file at once.
-    holds("KiB resident while supervising", status(pid, "VmRSS:"), 1_430, 10);
+    holds("KiB resident while supervising", status(pid, "VmRSS:"), 1_300, 10);
 }
