@@ -11,7 +11,7 @@ def loads(space, url):
     """Starts both clients; they ask until they are stopped."""
     clients = {"mesh": {}, "plain": {"labels": {"sidecar.istio.io/inject": "false"}}}
     for name, how in clients.items():
-        space.apply(pod(name, ["/meshim", "--", "/app", "load", url, EVERY] if name == "mesh" else ["/app", "load", url, EVERY], native=True, **how))
+        space.apply(pod(name, ["/meshim", "--absent-after=2s", "--", "/app", "load", url, EVERY] if name == "mesh" else ["/app", "load", url, EVERY], native=True, **how))
     for name in clients:
         space.explained(name, lambda: until(f"the first answer to {name}", lambda: "answered" in space.logs(name, "app")))
     return clients
@@ -43,7 +43,7 @@ def told(lost):
 
 
 def loses_none(space, native, ms, annotations=None):
-    lost = updated(space, native, ["--drain", "--quit=on-stop"], ms, annotations)
+    lost = updated(space, native, ["--drain", "--quit=on-stop", "--absent-after=2s"], ms, annotations)
     expect(all(one[0] == 0 and one[1] > 100 for one in lost.values()), "requests were lost with --drain", lost)
     return told(lost)
 
@@ -69,16 +69,6 @@ def a_rolling_update_beside_classic_sidecars_with_drain_loses_no_request(space):
 @case(default=False)
 def a_rolling_update_of_requests_of_3_s_loses_none(space):
     return loses_none(space, True, 3000)
-
-
-@case(default=False)
-def a_rolling_update_of_requests_of_8_s_loses_none(space):
-    return loses_none(space, True, 8000)
-
-
-@case(default=False)
-def a_rolling_update_of_requests_of_8_s_loses_none_beside_classic_sidecars_that_drain_long_enough(space):
-    return loses_none(space, False, 8000, {"proxy.istio.io/config": "terminationDrainDuration: 25s"})
 
 
 @case(default=False, labels={})

@@ -1,7 +1,7 @@
 """Cases: stopping. Which signal an image asks for, in which order a pod ends, and what is left to read afterwards."""
 import time
 
-from cases import case, pod, server, pod_of
+from cases import DEPLOY, case, pod, pod_of, server
 from cluster import expect, until
 
 
@@ -55,3 +55,22 @@ def beside_a_classic_sidecar_the_pod_does_not_outlive_its_application(space):
     seconds = time.monotonic() - began
     expect(seconds < 20, f"the pod was gone only after {seconds:.0f} s")
     return f"gone after {seconds:.0f} s"
+
+
+@case(default=False, labels={})
+def pods_of_deploy_keep_to_a_resource_quota(space):
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
+             "spec": {"hard": {"requests.cpu": "1", "limits.cpu": "8", "requests.memory": "1Gi", "limits.memory": "1Gi"}}}
+    space.apply(quota)
+    for name in ("server", "server-init-container", "job-classic"):
+        space.kubectl("apply", "-f", DEPLOY / f"{name}.yaml")
+    for name in ("hello", "hello-init-container", "hello-job-classic"):
+        until(f"a pod of {name} is let in", lambda: space.get("pod", app=name), seconds=30)
+
+
+@case(default=False)
+def a_user_of_a_range_and_group_0_as_openshift_gives_it_runs(space):
+    user = {"runAsUser": 1000660000, "runAsGroup": 0, "fsGroup": 1000660000, "supplementalGroups": [1000660000]}
+    space.apply(pod("shop", ["/meshim", "--", "/app", "end", "0"], native=True, securityContext=user))
+    ended = space.ended("shop", "app")
+    expect(ended["exitCode"] == 0, "it did not run", ended, space.logs("shop", "app"))
