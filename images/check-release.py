@@ -121,12 +121,14 @@ def manifests_name_the_image(dist, registry, tag):
 
 version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
 arguments = sys.argv[1:]
-named = dict(argument.split("=", 1) for argument in arguments)
+named = dict(argument.partition("=")[::2] for argument in arguments)
+if not named.keys() <= {"REGISTRY", "TAG"}:
+    sys.exit(__doc__)
 versions_agree(version)
 if run("git", "status", "--porcelain", cwd=ROOT, capture_output=True, text=True).stdout.strip():
     fail("there are changes that are not committed: the clone would be another release")
 run("images/release", *arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
-dist = ROOT / named.get("DIST", "dist")
+dist = ROOT / "dist"
 for architecture in QEMU:
     runs(dist / f"meshim-{version}-linux-{architecture}", architecture)
 for folder in ("image", "base-image"):
