@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """What it costs a pod to get meshim, and to be probed: tests/pod/cost.py [--write]
 
-Runs runc, which a node runs, too, and counts the time and the CPU of it and of all its children: an init container that copies
-meshim, a container with and without one more mount, as an image volume is, an exec probe, and a GET as the kubelet's httpGet is
-one. The kubelet's and containerd's own part is not in it. --write brings the rows into docs/cost.md.
+Runs runc, which a node runs, too, and counts the time and the CPU of it and of all its children: an
+init container that copies meshim, a container with and without one more mount, as an image volume
+is, an exec probe, and a GET as the kubelet's httpGet is one. The kubelet's and containerd's own
+part is not in it. --write brings the rows into docs/cost.md.
 """
+
 import http.client, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time
 
 sys.dont_write_bytecode = True
@@ -18,7 +20,12 @@ MARKS = ("<!-- tests/pod/cost.py writes from here -->\n", "<!-- tests/pod/cost.p
 def run(*command):
     """Milliseconds that it took, and milliseconds of CPU of it and its children."""
     start = time.monotonic()
-    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     said = process.stderr.read().decode()
     _, status, used = os.wait4(process.pid, 0)
     took = time.monotonic() - start
@@ -28,7 +35,7 @@ def run(*command):
 
 
 def alternately(*measures):
-    """The medians of each, taken in turn, so that what disturbs the machine disturbs all of them."""
+    """The medians of each, taken in turn: what disturbs the machine disturbs all of them."""
     taken = [[] for _ in measures]
     for _ in range(RUNS):
         for measure, results in zip(measures, taken):
@@ -42,12 +49,21 @@ def bundle(folder, root, arguments, volume=None, writable=False):
     subprocess.run(["runc", "spec"], cwd=folder, check=True)
     config = json.loads((folder / "config.json").read_text())
     config["root"] = {"path": str(root), "readonly": True}
-    config["process"] |= {"args": arguments, "terminal": False, "user": {"uid": 10001, "gid": 10001}, "env": ["MESHIM_MESH=none"]}
+    config["process"] |= {
+        "args": arguments,
+        "terminal": False,
+        "user": {"uid": 10001, "gid": 10001},
+        "env": ["MESHIM_MESH=none"],
+    }
     config["process"]["capabilities"] = {}
-    config["linux"]["namespaces"] = [kind for kind in config["linux"]["namespaces"] if kind["type"] != "network"]
+    config["linux"]["namespaces"] = [
+        kind for kind in config["linux"]["namespaces"] if kind["type"] != "network"
+    ]
     if volume:
         options = ["rbind", "rw" if writable else "ro"]
-        config["mounts"].append({"destination": "/mnt", "type": "bind", "source": str(volume), "options": options})
+        config["mounts"].append(
+            {"destination": "/mnt", "type": "bind", "source": str(volume), "options": options}
+        )
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -59,16 +75,23 @@ def container(folder):
 def of_getting_it(folder):
     root = folder / "root"
     shutil.copytree(pods.image_volume(f"registry.example/meshim:{pods.VERSION}"), root)
-    (root / "mnt").mkdir()      # runc cannot make the place of a mount in a root that is read-only for good
+    (
+        root / "mnt"
+    ).mkdir()  # runc cannot make the place of a mount in a root that is read-only for good
     volume = folder / "volume"
     volume.mkdir(mode=0o777)
     volume.chmod(0o777)
     (folder / "copied").mkdir()
-    installs = bundle(folder / "installs", root, ["/meshim", "install", "/mnt"], volume, writable=True)
+    installs = bundle(
+        folder / "installs", root, ["/meshim", "install", "/mnt"], volume, writable=True
+    )
     without = bundle(folder / "without", root, ["/meshim", "-V"])
     mounted = bundle(folder / "mounted", root, ["/meshim", "-V"], root)
     return alternately(
-        container(installs), lambda: run(root / "meshim", "install", folder / "copied"), container(without), container(mounted),
+        container(installs),
+        lambda: run(root / "meshim", "install", folder / "copied"),
+        container(without),
+        container(mounted),
     )
 
 
@@ -99,11 +122,21 @@ def table(installs, copy, without, mounted, probe, get):
         ("`exec` probe, `meshim probe http://…`", probe),
         ("`httpGet` probe", get),
     ]
-    lines = ["| | takes | CPU |", "|---|---|---|", *(f"| {name} | {took:.1f} ms | {used:.1f} ms |" for name, (took, used) in rows)]
+    lines = [
+        "| | takes | CPU |",
+        "|---|---|---|",
+        *(f"| {name} | {took:.1f} ms | {used:.1f} ms |" for name, (took, used) in rows),
+    ]
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    version = subprocess.run(["runc", "--version"], capture_output=True, text=True).stdout.split("\n")[0]
-    lines += ["", f"Medians of {RUNS}, {time.strftime('%Y-%m-%d', time.gmtime())}, {version}, {model[1] if model else os.uname().machine}, "
-              f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}."]
+    version = subprocess.run(["runc", "--version"], capture_output=True, text=True).stdout.split(
+        "\n"
+    )[0]
+    lines += [
+        "",
+        f"Medians of {RUNS}, {time.strftime('%Y-%m-%d', time.gmtime())}, {version}, "
+        f"{model[1] if model else os.uname().machine}, "
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -113,7 +146,11 @@ with tempfile.TemporaryDirectory() as folder:
 text = table(*results)
 print(text)
 (_, used_probe), (_, used_get) = results[-2:]
-expect(used_probe > 2 * used_get, "an exec probe costs no more than a GET: then the manifests need not prefer httpGet", results)
+expect(
+    used_probe > 2 * used_get,
+    "an exec probe costs no more than a GET: then the manifests need not prefer httpGet",
+    results,
+)
 if "--write" in sys.argv[1:]:
     page = ROOT / "docs" / "cost.md"
     before, rest = page.read_text().split(MARKS[0])
