@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 
 use crate::core::duration::Spoken;
 use crate::core::signal::Signal;
-use crate::core::text::one_line;
+use crate::core::text::{is_unsafe, one_line};
 use crate::core::timestamp::rfc3339;
 
 /// What becomes of the fields.
@@ -112,12 +112,27 @@ impl Line {
 /// Can it stand in a text line as it is?
 fn is_plain(value: &str) -> bool {
     !value.is_empty()
-        && !value.contains(|letter: char| letter.is_control() || " \"=".contains(letter))
+        && !value.contains(|letter: char| is_unsafe(letter) || " \"=".contains(letter))
 }
 
-/// A JSON string, which keeps a text line in one line, too.
+/// A JSON string, which keeps a text line in one line, too. JSON itself escapes but the characters
+/// below U+0020; this escapes all that does not show as what it is.
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    if !quoted.contains(is_unsafe) {
+        return quoted;
+    }
+    let mut escaped = String::with_capacity(quoted.len() + 8);
+    for letter in quoted.chars() {
+        if is_unsafe(letter) {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
 }
 
 impl Visit for Line {
@@ -227,5 +242,13 @@ mod tests {
         let object: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(object["msg"], "no \u{1b}[2Jscreen\nhere");
         assert_eq!((json.matches('\n').count(), object["path"].as_str()), (1, Some("/a\nb")));
+        let (text, json) = lines_of(|| {
+            tracing::info!(event = "failed", path = "/\u{202e}b\u{e0041}", "here\u{2028}there");
+        });
+        assert_eq!(text, "meshim: here\\u{2028}there path=\"/\\u202eb\\udb40\\udc41\"\n");
+        assert!(json.is_ascii(), "{json}");
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(object["msg"], "here\u{2028}there");
+        assert_eq!(object["path"], "/\u{202e}b\u{e0041}");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::unistd::getpid;
 
 use crate::core::findings::doctor::container::Process;
+use crate::core::text::is_unsafe;
 
 /// Ticks a second in `/proc/PID/stat`, the same on every Linux (`USER_HZ`).
 const TICKS: u64 = 100;
@@ -48,7 +49,7 @@ fn process(path: &Path, up: Duration, ours: Option<&PathBuf>) -> Option<Process>
     // Another user's namespaces cannot be read.
     let theirs = fs::read_link(path.join("ns/mnt")).ok();
     Some(Process {
-        name: name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect(),
+        name: name.chars().map(|letter| if is_unsafe(letter) { '?' } else { letter }).collect(),
         uid,
         age: up.saturating_sub(started),
         shares_our_root: theirs.is_some() && theirs.as_ref() == ours,

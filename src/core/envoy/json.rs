@@ -13,6 +13,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::core::envoy::unread::Unread;
+use crate::core::text::is_unsafe;
 
 /// As much of a string as is kept; Kubernetes' longest names have 253 characters.
 const MOST_TEXT: usize = 300;
@@ -135,7 +136,7 @@ fn of_float(found: f64) -> Option<u64> {
 /// Foreign text fit for a line of ours: no control characters, at most 300 characters.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let safe = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let safe = |letter: char| if is_unsafe(letter) { ' ' } else { letter };
     text.trim().chars().take(MOST_TEXT).map(safe).collect()
 }
 
