@@ -1,7 +1,7 @@
 //! Servers that are no proxy, ports without an answer, and what else says whether a pod is in a
 //! mesh.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use nix::sys::signal::Signal;
 
@@ -156,11 +156,23 @@ fn a_pod_whose_traffic_is_redirected_is_waited_for_though_nobody_listens() {
         let ended = Meshim::starts(["true"]).with(absent).run().expect_code(124);
         ended.expect_stderr(&[
             "this pod's traffic is redirected to a proxy: waiting on",
-            "its traffic is redirected to one (a connection to 192.0.2.1 was taken)",
+            "its traffic is redirected to one (a connection to an address that nobody has was taken)",
         ]);
         // Whoever knows better is not asked to prove it.
         Meshim::starts(["true"]).with(absent).with(["--mesh=istio"]).run().expect_code(0);
         Meshim::starts(["true"]).env("MESHIM_INJECTED", "").run().expect_code(0);
+    });
+}
+
+/// In a pod that has no IPv4, its mesh's rules are those of ip6tables.
+#[test]
+fn a_pod_of_ipv6_alone_is_asked_by_ipv6() {
+    inside(|| {
+        let absent = ["--absent-after=200ms", "--timeout=700ms"];
+        Meshim::starts(["true"]).with(absent).run().expect_code(0);
+        give_loopback(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+        let ended = Meshim::starts(["true"]).with(absent).run().expect_code(124);
+        ended.expect_stderr(&["this pod's traffic is redirected to a proxy: waiting on"]);
     });
 }
 

@@ -33,8 +33,8 @@ pub fn nothing_found<'a>(
 ) -> String {
     let mut text = if is_redirected {
         "no mesh's proxy listens in this pod, and its traffic is redirected to one (a connection \
-         to 192.0.2.1 was taken): is the sidecar running, and its control plane reachable? Look \
-         at the sidecar's log"
+         to an address that nobody has was taken): is the sidecar running, and its control plane \
+         reachable? Look at the sidecar's log"
             .to_owned()
     } else {
         "no mesh's proxy listens in this pod: is a sidecar injected (look for a second \

@@ -13,7 +13,7 @@
 )]
 
 use std::any::type_name_of_val;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -88,17 +88,23 @@ pub(crate) fn bring_loopback_up() {
 
 /// Gives `lo` another address, which this host answers at from then on: as a pod's own, or as
 /// redirected connections are answered.
-pub(crate) fn give_loopback(address: Ipv4Addr) {
+pub(crate) fn give_loopback(address: impl Into<IpAddr>) {
     const RTM_NEWADDR: u16 = 20;
     const IFA_LOCAL: u16 = 2;
     const AF_INET: u8 = 2;
+    const AF_INET6: u8 = 10;
+    let (family, octets) = match address.into() {
+        IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
+        IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
+    };
+    let bytes = u8::try_from(octets.len()).expect("4 or 16");
     // struct ifaddrmsg: family, prefix length, flags, scope, index; struct rtattr: length, type.
     let message = [
-        &[AF_INET, 32, 0, 0][..],
+        &[family, bytes * 8, 0, 0][..],
         &LOOPBACK_INDEX.to_ne_bytes(),
-        &8_u16.to_ne_bytes(),
+        &u16::from(bytes + 4).to_ne_bytes(),
         &IFA_LOCAL.to_ne_bytes(),
-        &address.octets(),
+        &octets,
     ];
     tell_the_kernel(RTM_NEWADDR, &message.concat());
 }
