@@ -17,7 +17,7 @@ fn main() {
     let commit = given.or_else(|| if is_release { commit_of_git() } else { None });
     let package = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
     let version = commit.map_or(package.clone(), |commit| format!("{package} ({commit})"));
-    println!("cargo::rustc-env=MESHIM_VERSION={version}");
+    println!("cargo::rustc-env=VERSION_AND_COMMIT={version}");
 }
 
 /// The commit that is checked out here, and not in a repository around this one.

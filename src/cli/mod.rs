@@ -22,7 +22,7 @@ pub use self::options::{
 #[derive(Debug, Parser)]
 #[command(
     name = "meshim",
-    version = env!("MESHIM_VERSION"),
+    version = env!("VERSION_AND_COMMIT"),
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,

@@ -74,8 +74,8 @@ pub struct Loaded {
     /// Where and how to say what happens: also where the rest cannot be used, so that a failure to
     /// read the others is told in the right form and place.
     pub report: Report,
-    /// What has no effect, to be said before the job: nothing where nobody reads along (probes,
-    /// hooks).
+    /// What has no effect, to be said before the job. Other helpers' variables are not told where
+    /// the run of the same container tells them (probes, hooks).
     pub notes: Vec<Note>,
     /// What to do, or all that is wrong with the settings, in one sentence.
     pub job: Result<Job, Failure>,
@@ -135,11 +135,10 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
     let mut reader = Reader::new(input);
     let is_read_along =
         matches!(cli.subcommand, None | Some(Sub::Wait(_) | Sub::Check(_) | Sub::Doctor(_)));
-    let notes = if is_read_along {
-        unknown::notes(input).into_iter().chain(leftovers::notes(input)).collect()
-    } else {
-        Vec::new()
-    };
+    let mut notes = unknown::notes(input);
+    if is_read_along {
+        notes.extend(leftovers::notes(input));
+    }
     let (report, job) = match cli.subcommand {
         None => (reader.report(&cli.run.report), reader.run(cli.run).map(Box::new).map(Job::Run)),
         Some(Sub::Wait(args)) => {
