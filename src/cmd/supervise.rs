@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::future::pending;
 use std::path::Path;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
@@ -64,7 +65,8 @@ pub(super) async fn supervise(start: Start<'_>, stop: &mut StopSignals) -> Resul
     // The point of no return: from here on nothing of ours ends the application, and no error of
     // ours ends this function.
     tracing::info!(event = "started", pid = application.pid(), "the application has started");
-    let quitting = start.rules.quitting_takes();
+    let is_anybody_asked = start.found.proxy.is_some() || !start.settings.quit_urls.is_empty();
+    let quitting = if is_anybody_asked { start.rules.quitting_takes() } else { Duration::ZERO };
     progress::planned(start.settings, quitting);
     Ok(Supervisor::new(start, application, terminal).run(inbox).await)
 }

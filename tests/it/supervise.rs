@@ -238,6 +238,10 @@ fn how_long_a_stop_may_take_is_said_at_the_start_beside_what_the_pod_allows() {
     assert!(fits.contains("killed 30s after") && !fits.contains("warning"), "{fits}");
     let short = said(&drain, "8s");
     assert!(short.contains("warning: a stop takes") && short.contains("above 15"), "{short}");
+    // Time for ending the proxy is told where there is one to ask.
+    let asks = ["--quit=always", "--quit-url=http://127.0.0.1:1/"];
+    assert!(said(&asks, "").contains("for ending the proxy"), "{}", said(&asks, ""));
+    assert!(!said(&["--quit=always"], "").contains("a stop takes"));
     // It is only judged by: an application may take as long as the pod lets it.
     assert!(!said(&[], "").contains("a stop takes"));
 }
