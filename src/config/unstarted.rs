@@ -9,6 +9,7 @@ use super::{Input, Supervise};
 use crate::cli::RunArgs;
 use crate::core::duration;
 use crate::core::endpoint::Endpoint;
+use crate::core::proxy::Given;
 use crate::core::stopping::quit_when::QuitWhen;
 use crate::core::waiting::pacing::Limits;
 use crate::core::waiting::wait::Plan;
@@ -16,6 +17,22 @@ use crate::core::waiting::wait::Plan;
 /// How long a proxy that is only to be asked to end is waited for at most, also where `--timeout`
 /// allows more: nothing else is going to happen in this container.
 const LONGEST: Duration = Duration::from_mins(2);
+
+/// When a pod in which `auto` sees no proxy, and whose traffic nobody redirects, is taken for one
+/// without a mesh, unless `--absent-after` says another time: a typing error in a pod without a
+/// mesh is not to cost minutes at each restart. A sidecar of whose listening nothing is seen yet
+/// has had its iptables rules since before this container.
+const ABSENT_AFTER: Duration = Duration::from_secs(10);
+
+/// `limits` as they bound a wait for a proxy that is only to be asked to end.
+fn bounded(limits: Limits, given: &Given) -> Limits {
+    let usual = given.mesh.is_none().then_some(ABSENT_AFTER);
+    Limits {
+        timeout: Some(limits.timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST))),
+        absent_after: limits.absent_after.or(usual),
+        ..limits
+    }
+}
 
 /// How a proxy is ended whose application never starts.
 #[derive(Clone, Debug)]
@@ -32,8 +49,7 @@ impl Unstarted {
     /// By settings that are right.
     #[must_use]
     pub fn of(wait: &Plan, supervise: &Supervise) -> Self {
-        let timeout = wait.limits.timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST));
-        let limits = Limits { timeout: Some(timeout), ..wait.limits };
+        let limits = bounded(wait.limits, &wait.given);
         Self {
             wait: Plan { limits, others: Vec::new(), ..wait.clone() },
             quit_urls: supervise.quit_urls.clone(),
@@ -59,12 +75,12 @@ pub(super) fn of_wrong(input: &Input, args: &RunArgs) -> Option<Unstarted> {
     let timeout = optional(&mut reader, "timeout", args.wait.timeout.as_ref());
     let timeout = timeout.filter(|timeout| !timeout.is_zero());
     let limits = Limits {
-        timeout: Some(timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST))),
+        timeout,
         absent_after: optional(&mut reader, "absent_after", args.wait.absent_after.as_ref()),
         request_timeout: reader.request_timeout(&args.wait.proxy).unwrap_or(Duration::from_secs(1)),
     };
     Some(Unstarted {
-        wait: Plan { given, injected, others: Vec::new(), limits },
+        wait: Plan { limits: bounded(limits, &given), given, injected, others: Vec::new() },
         quit_urls: reader.quit_urls(&args.supervise.urls, remote).unwrap_or_default(),
         grace: optional(&mut reader, "grace", args.supervise.grace.as_ref()),
     })
@@ -115,6 +131,20 @@ mod tests {
         for args in [&["drian"][..], &["quit", "--mesh=x"], &["wait", "--timeout=x"], &[]] {
             assert!(left(args, &always).is_none(), "{args:?}");
         }
+    }
+
+    #[test]
+    fn a_pod_without_a_mesh_is_not_waited_in_for_minutes() {
+        let absent_after = |args: &[&str]| left(args, &[]).unwrap().wait.limits.absent_after;
+        let bad = ["--quit=always", "--log=loud", "--", "app"];
+        assert_eq!(absent_after(&bad), Some(ABSENT_AFTER));
+        let given = [&["--absent-after=3s"], &bad[..]].concat();
+        assert_eq!(absent_after(&given), Some(Duration::from_secs(3)));
+        // Who names a mesh says that there is one.
+        assert_eq!(absent_after(&[&["--mesh=kuma"], &bad[..]].concat()), None);
+        let settings = run(&["--quit=always"]);
+        let unstarted = Unstarted::of(&settings.wait, &settings.supervise.unwrap());
+        assert_eq!(unstarted.wait.limits.absent_after, Some(ABSENT_AFTER));
     }
 
     #[test]
