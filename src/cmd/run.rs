@@ -43,6 +43,8 @@ pub fn run(
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
+        let pid = std::process::id();
+        tracing::info!(event = "started", pid, "this process becomes the application");
         stderr::flush();
         stop.restore_mask()?;
         return Err(process::become_command(&path, &settings.command).into());

@@ -31,9 +31,8 @@ fn the_way_of_a_run_can_be_read_from_its_events() {
     let proxy = StandIn::new();
     proxy.says("/ready", Reply::not_ready("INITIALIZING"));
     let script = ["sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.02; done"];
-    let run = Meshim::starts(script)
-        .with(["--admin-url", &proxy.url(), "--supervise", "--log-format=json"])
-        .spawn();
+    let options = ["--admin-url", &proxy.url(), "--supervise", "--log-format=json"];
+    let run = Meshim::starts(script).with(options).spawn();
     proxy.wait_for_requests("/ready", 3);
     proxy.says("/ready", Reply::live());
     run.wait_for_stdout("up");
@@ -56,6 +55,20 @@ fn the_way_of_a_run_can_be_read_from_its_events() {
         (&15.into(), &15.into())
     );
     assert_eq!(of("ended")["exit_code"], 3);
+}
+
+#[test]
+fn the_last_line_before_exec_says_that_the_application_starts() {
+    let proxy = StandIn::new();
+    proxy.says("/ready", Reply::live());
+    let options = ["--admin-url", &proxy.url(), "--log-format=json"];
+    let run = Meshim::starts(["sh", "-c", "echo $$"]).with(options).spawn();
+    let pid = run.pid();
+    let ended = run.wait().expect_code(0);
+    let events = events(&ended.stderr);
+    assert_eq!(names(&events), ["waiting", "ready", "started"], "{ended:#?}");
+    assert_eq!(events[2]["pid"], pid.as_raw());
+    assert_eq!(ended.stdout.trim(), pid.to_string());
 }
 
 #[test]
