@@ -112,6 +112,8 @@ fn from_a_debug_container_every_socket_that_may_be_the_applications_is_judged() 
     inside(|| {
         let admin = Admin::naming(&[8080]);
         let _app = TcpListener::bind("127.0.0.1:8080").unwrap();
+        // No Service names it: who knows whose it is, and what for?
+        let _another = TcpListener::bind("127.0.0.1:9000").unwrap();
         // Its own processes and mounts, as `kubectl debug` makes it; the pod's processes and its
         // own mounts, as with `--target` or `shareProcessNamespace`.
         let own = ["unshare", "-pf", "--kill-child", "--mount-proc"];
@@ -121,6 +123,8 @@ fn from_a_debug_container_every_socket_that_may_be_the_applications_is_judged() 
             assert_eq!(codes(&report), [(LOOPBACK, "warning")], "{container:?}");
             assert!(not_seen(&report).contains("is it a debug container?"), "{report}");
             assert_eq!(report["ok"], false, "{report}");
+            let listening = report["facts"]["listening"].as_str().unwrap();
+            assert!(listening.contains("or of other containers"), "{listening}");
         }
         let text = admin.check().behind(own).with(["--output=text"]).run().expect_code(0).stdout;
         let verdict = "no error seen, 1 warning; 1 of 6 checks could not look (listen addresses)\n";

@@ -102,6 +102,9 @@ pub struct Owners {
     /// The ports of the proxy's endpoints, as the profile or the user has them.
     endpoints: Vec<u16>,
     is_at_home: bool,
+    /// Are processes of another container seen that listen? Then that is the one that this debug
+    /// container was made for (`--target`), and what nobody seen has is a third one's.
+    sees_another: bool,
 }
 
 impl Owners {
@@ -109,12 +112,16 @@ impl Owners {
     #[must_use]
     pub fn of(proxy: &Proxy, sockets: &[Socket]) -> Self {
         let endpoints = proxy.ports();
-        let mut owners = Self { mesh: proxy.mesh, uid: None, endpoints, is_at_home: false };
+        let mut owners =
+            Self { mesh: proxy.mesh, uid: None, endpoints, is_at_home: false, sees_another: false };
         owners.uid = owners.learn_uid(sockets);
-        let here = |socket: &&Socket| matches!(socket.holder, Holder::Here { .. });
-        owners.is_at_home =
-            sockets.iter().filter(here).any(|socket| owners.owner(socket) == Owner::Application);
-        owners
+        let any = |is: fn(&Holder) -> bool, whose| {
+            let held = sockets.iter().filter(|socket| is(&socket.holder));
+            held.map(|socket| owners.owner(socket)).any(|owner| owner == whose)
+        };
+        let is_at_home = any(|holder| matches!(holder, Holder::Here { .. }), Owner::Application);
+        let sees_another = any(|holder| *holder == Holder::Elsewhere, Owner::Unsure);
+        Self { is_at_home, sees_another, ..owners }
     }
 
     /// The same where it is certain that the application runs in this container, although it may
@@ -163,6 +170,7 @@ impl Owners {
             Holder::Here { .. } => Owner::Application,
             _ if by_user || by_port => Owner::Proxy,
             Holder::Elsewhere | Holder::Nobody if self.is_at_home => Owner::Neighbour,
+            Holder::Nobody if self.sees_another => Owner::Neighbour,
             Holder::Elsewhere | Holder::Nobody | Holder::Unseen => Owner::Unsure,
         }
     }
@@ -243,6 +251,17 @@ mod tests {
         for holder in &holders {
             assert_eq!(owners.owner(&socket(8080, 1000, holder)), Owner::Neighbour);
         }
+    }
+
+    #[test]
+    fn from_a_debug_container_the_processes_that_are_seen_are_those_it_was_made_for() {
+        let (app, other) = (socket(8080, 1000, &Holder::Elsewhere), socket(9, 1, &Holder::Nobody));
+        let proxys = socket(15006, 1337, &Holder::Elsewhere);
+        let owners = |sockets: &[Socket]| Owners::of(&Proxy::of(Mesh::Istio), sockets);
+        assert_eq!(owners(&[app.clone(), proxys.clone()]).owner(&other), Owner::Neighbour);
+        assert_eq!(owners(&[app.clone(), proxys.clone()]).owner(&app), Owner::Unsure);
+        // The proxy alone says nothing.
+        assert_eq!(owners(&[proxys]).owner(&other), Owner::Unsure);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::core::findings::listen::forwarding::Forwarding;
 use crate::core::findings::listen::messages::spoken_ports;
 use crate::core::findings::pod::Pod;
 use crate::core::mesh::Mesh;
+use crate::core::sockets::bound::Bound;
+use crate::core::sockets::owner::Owner;
 
 /// The facts of one pod, in the order in which a reader wants them.
 #[must_use]
@@ -40,18 +42,34 @@ fn listening(pod: &Pod) -> String {
     if pod.sockets.unread.is_some() {
         return "not known".to_owned();
     }
+    let application = pod.application();
+    let of = |whose: Owner| {
+        let sockets = application.iter().filter(|(_, owner)| *owner == whose);
+        places(sockets.map(|(socket, _)| socket.bound))
+    };
+    match (of(Owner::Application), of(Owner::Unsure)) {
+        (ours, unsure) if ours.is_empty() && unsure.is_empty() => {
+            "no process of this container listens on a TCP port".to_owned()
+        }
+        (ours, unsure) if unsure.is_empty() => ours,
+        (ours, unsure) if ours.is_empty() => format!("{unsure}: {WHOSE}"),
+        (ours, unsure) => format!("{ours}; and {unsure}: {WHOSE}"),
+    }
+}
+
+/// What is not known of a socket whose process could not be seen.
+const WHOSE: &str = "of the application or of other containers, which cannot be seen";
+
+fn places(sockets: impl Iterator<Item = Bound>) -> String {
     let mut places: Vec<(String, Vec<u16>)> = Vec::new();
-    for (socket, _) in pod.application() {
-        let address = socket.bound.address;
-        let only = socket.bound.v6only == Some(true) && address.ip().is_unspecified();
+    for bound in sockets {
+        let address = bound.address;
+        let only = bound.v6only == Some(true) && address.ip().is_unspecified();
         let place = format!("{}{}", address.ip(), if only { " (IPv6 only)" } else { "" });
         match places.iter_mut().find(|(known, _)| *known == place) {
             Some((_, ports)) => ports.push(address.port()),
             None => places.push((place, vec![address.port()])),
         }
-    }
-    if places.is_empty() {
-        return "no process of this container listens on a TCP port".to_owned();
     }
     let each = places.iter().map(|(place, ports)| format!("{place} {}", spoken_ports(ports)));
     each.collect::<Vec<String>>().join("; ")

@@ -8,7 +8,7 @@ use crate::core::envoy::inbound_clusters::Inbound;
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::judged::Judged;
 use crate::core::findings::listen::cases::{Case, Facts, Kind};
-use crate::core::findings::listen::forwarding::Forwarding;
+use crate::core::findings::listen::forwarding::{Forwarding, Source};
 use crate::core::findings::listen::messages::{sorted, words};
 use crate::core::findings::listen::reach::{Arrives, reach};
 use crate::core::findings::listen::unseen;
@@ -159,7 +159,15 @@ fn judge_port(
         }
         return;
     };
-    let severity = match forwarding.is_named(port) {
+    let named = forwarding.is_named(port);
+    // Any container may have ports for itself that nobody outside of it asks for.
+    let is_wanted = is_declared
+        || named == Some(true)
+        || named.is_none() && forwarding.source != Source::NoProxy;
+    if *whose == Owner::Unsure && !is_wanted {
+        return;
+    }
+    let severity = match named {
         _ if is_declared => Severity::Error,
         Some(true) => Severity::Error,
         // A port that no Service names may well be meant for this pod alone.

@@ -171,6 +171,17 @@ fn what_may_be_another_containers_is_a_warning_at_most() {
 }
 
 #[test]
+fn what_nobody_asks_for_is_not_told_of_sockets_that_may_be_another_containers() {
+    let unsure = [socket("127.0.0.1:9000", 1000, Holder::Unseen)];
+    let no_mesh = Pod { proxy: Proxy::of(Mesh::None), ..unseen() };
+    for pod in [named(&[80]), no_mesh] {
+        let pod = Pod { in_its_container: false, ..pod };
+        let told = judged(&unsure, &[], &pod);
+        assert!(told.iter().all(|finding| finding.code == Code::NobodyListens), "{told:?}");
+    }
+}
+
+#[test]
 fn what_did_not_matter_is_not_told() {
     let mut pod = named(&[80]);
     pod.sockets.unseen_processes = 115;
