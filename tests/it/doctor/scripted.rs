@@ -261,13 +261,14 @@ fn a_proxy_that_goes_silent_or_dies_half_way_ends_the_questions() {
     });
 }
 
-/// The most memory that a run has needed, in KiB: read at its last page, which is held until then.
+/// The most memory that a run has asked for, in KiB: read at its last page, which is held until
+/// then. What is resident would depend on how much of the binary's file the kernel has at hand.
 fn peak_memory(proxy: &Proxy) -> u64 {
     let (gate, asked) = (Gate::default(), proxy.admin.count("/runtime"));
     proxy.admin.says("/runtime", Reply::envoy(200, "{}").held(&gate));
     let doctor = from_another_container().with(["--output=json"]).spawn();
     proxy.admin.wait_for_requests("/runtime", asked + 1);
-    let peak = doctor.peak_memory_kib();
+    let peak = doctor.peak_address_space_kib();
     gate.open();
     let report = report_of(&doctor.wait());
     assert_eq!(troubles(&report), [], "{report:#}");
@@ -284,13 +285,14 @@ fn an_answer_of_any_length_costs_no_memory() {
             let route = r#"{"match":{"prefix":"/"},"route":{"cluster":"outbound|80||x"}}"#;
             format!(r#"{{"name":"host{number}","routes":[{}]}}"#, vec![route; 20].join(","))
         };
-        let hosts: Vec<String> = (0..8_000).map(host).collect();
+        // More would take a debug build on a busy machine longer than a page may.
+        let hosts: Vec<String> = (0..2_000).map(host).collect();
         let hosts = hosts.join(",");
-        assert!(hosts.len() > 8 << 20, "{}", hosts.len());
+        assert!(hosts.len() > 2 << 20, "{}", hosts.len());
         let config = format!(r#"{{"@type":"x","route_config":{{"virtual_hosts":[{hosts}]}}}}"#);
         proxy.says(RoutesPage::QUERY, &format!(r#"{{"configs":[{config}]}}"#));
         let long = peak_memory(&proxy);
-        assert!(long < short + 1024, "{long} KiB instead of {short} KiB");
+        assert!(long < short + 512, "{long} KiB instead of {short} KiB");
     });
 }
 

@@ -157,11 +157,20 @@ impl Running {
 
     /// The most memory it has ever used, in KiB (`VmHWM`, since its own exec).
     pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// The most address space it has ever had, in KiB: what it asks for is the same in each run.
+    pub(crate) fn peak_address_space_kib(&self) -> u64 {
+        self.status_kib("VmPeak:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
-        peak.unwrap_or_else(|| panic!("no VmHWM in:\n{status}"))
+        let found = status.lines().find_map(|line| line.strip_prefix(name));
+        let found = found.and_then(|found| found.trim().strip_suffix(" kB")?.parse().ok());
+        found.unwrap_or_else(|| panic!("no {name} in:\n{status}"))
     }
 
     /// Waits for its end.

@@ -14,6 +14,8 @@ use super::shared::poll;
 #[derive(Debug)]
 pub(crate) struct Stuck {
     file: File,
+    /// All that was read.
+    said: Vec<u8>,
     directory: Directory,
 }
 
@@ -35,7 +37,7 @@ impl Stuck {
             };
             assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
         }
-        Self { file, directory }
+        Self { file, said: Vec::new(), directory }
     }
 
     /// A shell script that makes it the stderr of `"$@"`.
@@ -43,22 +45,16 @@ impl Stuck {
         format!("exec \"$@\" 2>>{}", self.directory.join("stderr").display())
     }
 
-    /// Reads all that is in it now.
-    pub(crate) fn drain(&mut self) -> String {
-        let mut all = Vec::new();
-        let error = self.file.read_to_end(&mut all).expect_err("we are a writer, too");
+    /// Reads all that is in it now; what was said so far. A line may be there in part.
+    pub(crate) fn said(&mut self) -> String {
+        let error = self.file.read_to_end(&mut self.said).expect_err("we are a writer, too");
         assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-        String::from_utf8_lossy(&all).trim_start_matches('.').to_owned()
+        String::from_utf8_lossy(&self.said).trim_start_matches('.').to_owned()
     }
 
-    /// Reads until a line contains `part`; all that was read.
+    /// Reads until `part` is in it; what was said so far.
     pub(crate) fn wait_for(&mut self, part: &str) -> String {
-        let mut all = String::new();
-        let found = poll(|| {
-            all += &self.drain();
-            all.contains(part).then_some(())
-        });
-        assert!(found.is_some(), "`{part}` is not in:\n{all}");
-        all
+        let found = poll(|| Some(self.said()).filter(|said| said.contains(part)));
+        found.unwrap_or_else(|| panic!("`{part}` is not in:\n{}", self.said()))
     }
 }
