@@ -340,7 +340,8 @@ fn a_stop_signal_is_heard_while_the_proxy_is_asked_how_it_forwards() {
     proxy.wait_for_requests("/config_dump", 1);
     run.signal(Signal::SIGTERM);
     let ended = run.wait().expect_code(143);
-    assert_eq!(ended.expect_stderr(&["ended by SIGTERM", "--listen"]).stdout, "");
+    let why = "ended by SIGTERM while the proxy was asked how it forwards, for --listen";
+    assert_eq!(ended.expect_stderr(&[why]).stdout, "");
 }
 
 #[test]

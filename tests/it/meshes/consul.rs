@@ -16,6 +16,9 @@ fn consul_is_found_before_its_first_configuration_and_waited_for() {
     inside(|| {
         let mut consul = Consul::start();
         consul.has_a_server();
+        // Not only once absence would be the other choice.
+        let wait = Meshim::does("wait").with(["--timeout=10s"]).spawn();
+        wait.wait_for_stderr("waiting for the proxy mesh=consul");
         let run = Meshim::starts(["true"]).with(["--absent-after=100ms"]).spawn();
         run.wait_for_stderr("waiting for the proxy mesh=consul");
         consul.admin.wait_for_requests("/ready", 20);

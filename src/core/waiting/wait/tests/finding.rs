@@ -35,6 +35,12 @@ fn a_listening_port_of_a_mesh_means_that_somebody_is_there() {
         let (ending, over, ..) = run(&plan, unproven(refused()), |_| ports(&[8080]), false);
         assert_eq!((ending, over), (Ending::WithoutProxy, 2_000 * MS));
     }
+    // Less than a sign, which is only taken for somebody before it would be too late.
+    for port in [15021, 19000, 4191] {
+        let plan = absent_after(auto(), 2);
+        let (ending, ..) = run(&plan, unproven(refused()), |_| ports(&[port]), false);
+        assert_eq!(ending, Ending::TimedOut, "{port}");
+    }
 }
 
 /// H3 and H4: a neighbour on 9902 or 9901.
