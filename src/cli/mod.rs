@@ -58,8 +58,8 @@ pub enum Sub {
     /// else 1
     #[command(override_usage = "meshim quit [OPTIONS]", after_help = examples::QUIT)]
     Quit(QuitArgs),
-    /// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
-    /// else 1
+    /// Is this pod all right from inside? Judge readiness, identity, listen addresses and what goes
+    /// past the proxy; findings on stdout: exit 0 without an error among them, else 1
     #[command(override_usage = "meshim check [OPTIONS]", after_help = examples::CHECK)]
     Check(CheckArgs),
     /// Read the proxy's own configuration and counters, and name the known pitfalls in them; exit 0
@@ -148,8 +148,8 @@ pub struct QuitArgs {
     pub report: ReportArgs,
 }
 
-/// Judge identity and listen addresses; findings on stdout: exit 0 without an error among them,
-/// else 1
+/// Is this pod all right from inside? Judge readiness, identity, listen addresses and what goes past
+/// the proxy; findings on stdout: exit 0 without an error among them, else 1
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// Which proxy.

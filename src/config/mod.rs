@@ -56,7 +56,7 @@ pub enum Job {
     Drain(Drain),
     /// Ask the proxy to end.
     Quit(Quit),
-    /// Judge identity and listen addresses.
+    /// Judge whether the pod is all right from inside.
     Check(Check),
     /// Judge the proxy's own configuration.
     Doctor(Doctor),
