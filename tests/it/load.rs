@@ -1,5 +1,6 @@
-//! No request lost: fifty clients, most of them busy without a pause, to an application that ends
-//! at TERM without finishing anything, through a real Envoy and without any proxy.
+//! No request lost in a rolling update: fifty clients that are busy without a pause, an application
+//! that ends at TERM without finishing anything, and its successor, which is ready before that;
+//! through real Envoys and without any proxy.
 
 #![expect(
     clippy::disallowed_methods,
@@ -129,14 +130,25 @@ struct World {
     lost: AtomicU64,
 }
 
+/// Where clients find the old instance and its successor.
+#[derive(Clone, Copy, Debug)]
+struct Update {
+    old: u16,
+    new: u16,
+}
+
 /// One client, as another sidecar is: goes on until the endpoint is removed and its connection is
-/// closed by the server's wish, or until a request is lost.
-fn client(port: u16, manner: Manner, world: &World) {
-    while !world.removed.load(Ordering::SeqCst) {
-        if connection(port, manner, world).is_err() {
-            world.lost.fetch_add(1, Ordering::SeqCst);
-            return;
-        }
+/// closed by the server's wish, and then at the successor; or until a request is lost.
+fn client(update: Update, manner: Manner, world: &World) {
+    let mut last = Ok(());
+    while last.is_ok() && !world.removed.load(Ordering::SeqCst) {
+        last = connection(update.old, manner, world);
+    }
+    let moved = last.and_then(|()| {
+        connection(update.new, Manner { path: "/100", anew: true, ..manner }, world)
+    });
+    if moved.is_err() {
+        world.lost.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -164,15 +176,18 @@ fn fifty(https: &[Http], anew: bool) -> Vec<Manner> {
     slow.chain(fast).take(50).map(|(http, path)| Manner { http, path, anew }).collect()
 }
 
-/// Stops a supervised server behind `inbound` under load; how many requests were answered and lost.
-fn stopped_under_load(run: Running, inbound: u16, manners: Vec<Manner>) -> (u64, u64) {
-    let world = Arc::new(World::default());
+/// Stops the old instance, a supervised server, under load; how many requests were answered and
+/// lost.
+fn stopped_under_load(run: Running, update: Update, manners: Vec<Manner>) -> (u64, u64) {
+    let (world, all) = (Arc::new(World::default()), manners.len());
     let clients = manners.into_iter().map(|manner| {
         let world = Arc::clone(&world);
-        std::thread::spawn(move || client(inbound, manner, &world))
+        std::thread::spawn(move || client(update, manner, &world))
     });
     let clients: Vec<_> = clients.collect();
-    // Every one of the slow ones is under way by then.
+    // Each has begun its first request, and the short ones have gone round ten times.
+    let begun = || world.begun.load(Ordering::SeqCst);
+    poll(|| usize::try_from(begun()).is_ok_and(|begun| begun >= all).then_some(())).expect("all");
     wait_until(&world, 400);
     run.signal(Signal::SIGTERM);
     // The endpoint is removed some time after the signal, as Kubernetes does it: 300 more requests
@@ -212,8 +227,14 @@ fn behind_envoy(options: &[&str]) -> (u64, u64) {
         &["--drain-strategy", "immediate"],
     );
     let run = server(port, &[&["--admin-url", &envoy.admin_url()], options].concat());
-    poll(|| TcpStream::connect(("127.0.0.1", inbound)).ok()).expect("Envoy's workers listen");
-    stopped_under_load(run, inbound, fifty(&[Http::One, Http::Two], false))
+    let (app, new) = (Application::start(), free_port());
+    let successor = Bootstrap::with_admin("127.0.0.1", 0).cluster(cluster_to("app", app.port()));
+    let _successor = Envoy::start_with(&successor.listener(inbound_listener(new)), &[]);
+    for port in [inbound, new] {
+        poll(|| TcpStream::connect(("127.0.0.1", port)).ok()).expect("Envoy's workers listen");
+    }
+    let update = Update { old: inbound, new };
+    stopped_under_load(run, update, fifty(&[Http::One, Http::Two], false))
 }
 
 #[test]
@@ -232,7 +253,9 @@ fn no_request_is_lost_behind_an_envoy_with_draining_and_some_are_without() {
 fn without_proxy(options: &[&str], anew: bool) -> (u64, u64) {
     let port = free_port();
     let run = server(port, &[&["--mesh=none"], options].concat());
-    stopped_under_load(run, port, fifty(&[Http::One], anew))
+    let successor = Application::start();
+    let update = Update { old: port, new: successor.port() };
+    stopped_under_load(run, update, fifty(&[Http::One], anew))
 }
 
 #[test]
