@@ -105,8 +105,8 @@ fn without_a_terminal_the_application_leads_a_group_and_the_group_is_signalled()
 fn by_default_the_application_alone_is_signalled() {
     // Its children are its own business, as those of nginx and PostgreSQL.
     let script = "trap 'kill -USR1 $!; wait; exit 3' TERM
-        sh -c 'trap \"echo TERM\" TERM; trap \"echo USR1; exit\" USR1; echo ready
-            while :; do sleep 0.05; done' &
+        sh -c 'trap \"echo TERM\" TERM; trap \"over=1\" USR1; echo ready
+            while [ -z \"$over\" ]; do sleep 0.05; done; echo USR1' &
         while :; do sleep 0.05; done";
     let run = supervising(["sh", "-c", script]).behind(["setsid"]).spawn();
     run.wait_for_stdout("ready");
@@ -401,6 +401,22 @@ fn what_the_kernel_refuses_is_told_before_the_application_starts() {
         let ended = run.run().expect_code(125).expect_stderr(&["the kernel refuses"]);
         assert_eq!(ended.stdout, "");
     }
+    // Too few descriptors for each step in its turn: either nothing has started, or all went well.
+    let mut refused = Vec::new();
+    for limit in 4..=16 {
+        let run = supervising(["/bin/echo", "started"]);
+        let ended = run.behind_shell(&format!("ulimit -n {limit}; exec \"$@\"")).run();
+        if ended.code == Some(0) {
+            assert_eq!(ended.stdout, "started\n");
+        } else {
+            let ended = ended.expect_code(125);
+            assert_eq!(ended.stdout, "");
+            refused.push(ended.stderr);
+        }
+    }
+    // The first signalfd fits into four: this is the supervisor's own, the last thing to fail.
+    assert!(refused.iter().any(|said| said.contains("refuses signalfd")), "{refused:#?}");
+    assert!(refused.len() < 13, "{refused:#?}");
 }
 
 #[test]
