@@ -244,8 +244,8 @@ fn a_null_in_server_info_loses_no_other_fact() {
         admin.proxy.says("/config_dump", clusters(&[])).says(
             "/server_info",
             server_info_of(&json!({
-                "ISTIO_VERSION": "1.24.0", "INSTANCE_IPS": "10.0.0.5", "PROXY_CONFIG": null,
-                "ANNOTATIONS": null, "LABELS": null,
+                "ISTIO_VERSION": "1.24.0", "INSTANCE_IPS": "10.0.0.5", "ANNOTATIONS": null,
+                "LABELS": null, "PROXY_CONFIG": { "terminationDrainDuration": null },
             })),
         );
         let report = read(&admin.check().run().expect_code(0));

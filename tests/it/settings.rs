@@ -101,9 +101,9 @@ fn every_bad_setting_is_named_at_once_in_one_line_of_either_form() {
 fn a_new_line_in_a_sockets_path_begins_no_line_of_the_log() {
     let options = ["--admin-url=unix:/a\nmeshim: error: b.sock", "--timeout=20ms", "--log=debug"];
     let ended = Meshim::starts(["true"]).with(options).run().expect_code(124);
-    for line in ended.stderr.lines() {
-        assert!(line.starts_with("meshim: ") && line.contains(r"/a\nmeshim"), "{ended:#?}");
-    }
+    // On a busy machine the time may be over before the first look.
+    assert!(ended.stderr.contains(r"/a\nmeshim: error: b.sock"), "{ended:#?}");
+    assert!(!ended.stderr.contains("\nmeshim: error: b.sock"), "{ended:#?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::config::{findings, from_another_container, report_of, troubles};
 use crate::support::namespace::inside;
 use crate::support::reply::{Gate, Reply};
+use crate::support::shared::poll;
 use crate::support::standin::StandIn;
 
 /// A page of `tests/fixtures/doctor`.
@@ -263,16 +264,23 @@ fn a_proxy_that_goes_silent_or_dies_half_way_ends_the_questions() {
 
 /// The most memory that a run has asked for, in KiB: read at its last page, which is held until
 /// then. What is resident would depend on how much of the binary's file the kernel has at hand.
+///
+/// A debug build on a busy machine may take longer for a page than a page may, and asks for no
+/// other then: such a run shows nothing, and is made again.
 fn peak_memory(proxy: &Proxy) -> u64 {
-    let (gate, asked) = (Gate::default(), proxy.admin.count("/runtime"));
-    proxy.admin.says("/runtime", Reply::envoy(200, "{}").held(&gate));
-    let doctor = from_another_container().with(["--output=json"]).spawn();
-    proxy.admin.wait_for_requests("/runtime", asked + 1);
-    let peak = doctor.peak_address_space_kib();
-    gate.open();
-    let report = report_of(&doctor.wait());
-    assert_eq!(troubles(&report), [], "{report:#}");
-    peak
+    let measured = (0..30).find_map(|_| {
+        let (gate, asked) = (Gate::default(), proxy.admin.count("/runtime"));
+        proxy.admin.says("/runtime", Reply::envoy(200, "{}").held(&gate));
+        let doctor = from_another_container().with(["--output=json"]).spawn();
+        let is_asked = || proxy.admin.count("/runtime") > asked;
+        poll(|| (is_asked() || doctor.has_ended()).then_some(())).expect("it asks, or ends");
+        let peak = is_asked().then(|| doctor.peak_address_space_kib());
+        gate.open();
+        let report = report_of(&doctor.wait());
+        assert_eq!(troubles(&report), [], "{report:#}");
+        peak
+    });
+    measured.expect("one of thirty runs has its pages in time")
 }
 
 /// What a release needs in all is measured by the benchmark.
