@@ -97,16 +97,3 @@ pub(crate) fn damaged(seeds: &[&str]) -> impl Strategy<Value = Vec<u8>> + use<> 
         1 => Just(Vec::new()),
     ]
 }
-
-/// Where to cut bytes into the pieces in which a socket hands them over.
-pub(crate) fn cuts() -> impl Strategy<Value = Vec<Index>> {
-    vec(any::<Index>(), 0..6)
-}
-
-/// These bytes in pieces.
-pub(crate) fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
-    let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-    at.extend([0, bytes.len()]);
-    at.sort_unstable();
-    at.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
-}

@@ -1,18 +1,16 @@
-//! Every page of a proxy: whatever arrives, in whatever pieces, reading it ends, keeps to its
-//! bounds, and comes to the same as if it had arrived at once.
+//! Every page of a proxy, damaged.
 
 use std::fmt::Debug;
 
 use meshim::core::envoy::{
-    certs, cluster_types, clusters, counters, endpoints, inbound_clusters, init_dump, lines,
-    listeners, manifest, page::Page, picker, routes, runtime, server_info, state, stats, unread,
-    usage, warming_secrets,
+    certs, cluster_types, clusters, counters, endpoints, inbound_clusters, init_dump, listeners,
+    manifest, page::Page, routes, runtime, server_info, stats, usage, warming_secrets,
 };
-use meshim::core::metrics::in_flight;
-use meshim::core::metrics::{agent, linkerd, sample};
+use meshim::core::metrics::{agent, in_flight, linkerd};
 
-use crate::bytes::{cuts, damaged, pieces};
-use crate::cases;
+use crate::Cases;
+use crate::bytes::damaged;
+use crate::laws::{Tries as _, page};
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -73,37 +71,13 @@ const MANIFEST_EDGES: &str = concat!(
     r#"}}}}"#,
 );
 
-/// What a page comes to when it arrives in these pieces.
-fn read<P: Page>(pieces: &[&[u8]]) -> Result<P::Content, unread::Unread> {
-    let mut page = P::begin();
-    for piece in pieces {
-        page.take(piece)?;
-        if page.has_enough() {
-            break;
-        }
-    }
-    page.end()
-}
-
 /// The seeds are what this page says when all is well, or at its edges.
 fn holds_for<P: Page>(seeds: &[&str])
 where
     P::Content: Debug,
 {
     let all: Vec<&str> = seeds.iter().copied().chain([MANIFEST_EDGES, RUNTIME]).collect();
-    let strategy = (damaged(&all), cuts());
-    cases(48)
-        .run(&strategy, |(bytes, cuts)| {
-            let pieces = pieces(&bytes, &cuts);
-            let at_once = read::<P>(&[&bytes]);
-            let in_pieces = read::<P>(&pieces);
-            // In pieces, a page that has enough does not see what is wrong behind that.
-            if at_once.is_ok() {
-                assert_eq!(format!("{at_once:?}"), format!("{in_pieces:?}"));
-            }
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{}: {error}", std::any::type_name::<P>()));
+    Cases(48).try_all(damaged(&all), |bytes| page::is_read::<P>(&bytes));
 }
 
 #[test]
@@ -154,66 +128,24 @@ fn pages_of_counters_are_read_whatever_arrives() {
 
 #[test]
 fn a_picked_part_is_json_and_within_its_bound() {
-    const WANTED: &[picker::Path] = &[&["a"], &["b", picker::EACH], &["node", "metadata"]];
     let seeds = [
         r#"{"a":1,"b":[1,{"c":"\"]}"},[]],"node":{"metadata":{"x":[true,null,-1.5e3]}}}"#,
         r#"{"a":"\\","b":[],"node":{"id":"a","metadata":"x"}}"#,
     ];
-    let strategy = (damaged(&seeds), cuts());
-    let most = 24;
-    cases(2_000)
-        .run(&strategy, |(bytes, cuts)| {
-            let feed = |pieces: &[&[u8]]| {
-                let mut picker = picker::Picker::new(WANTED, most);
-                let mut parts: Vec<Option<Vec<u8>>> = Vec::new();
-                let mut keep = |_: picker::Path, part: Option<&[u8]>| {
-                    parts.push(part.map(<[u8]>::to_vec));
-                };
-                let fed = pieces.iter().try_for_each(|piece| picker.feed(piece, &mut keep));
-                let ended = fed.and_then(|()| picker.finish());
-                (ended.map_err(|error| error.to_string()), parts)
-            };
-            let (ended, parts) = feed(&[&bytes]);
-            assert_eq!(&feed(&pieces(&bytes, &cuts)), &(ended.clone(), parts.clone()));
-            assert!(parts.iter().flatten().all(|part| part.len() <= most));
-            // What is JSON for everybody is JSON for us, and every part of it is, too.
-            if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok()
-            {
-                assert_eq!(ended, Ok(()));
-                for part in parts.iter().flatten() {
-                    assert!(serde_json::from_slice::<serde_json::Value>(part).is_ok());
-                }
-            }
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    Cases(2_000).try_all(damaged(&seeds), |bytes| page::is_picked(&bytes));
+}
+
+#[test]
+fn a_part_is_walked_through_to_its_leaves() {
+    let seeds = [
+        r#"{"a":{"b":"c"},"b":[1,-1.5e3,"18446744073709551615"],"c":[[],{}],"d":"\ud83d\ude00"}"#,
+        r#"[{"a":{"b":null}},true,"0.000001"]"#,
+    ];
+    Cases(2_000).try_all(damaged(&seeds), |bytes| page::is_walked(&bytes));
 }
 
 #[test]
 fn lines_and_samples_are_read_whatever_arrives() {
     let seeds = [LINKERD, "a{b=\"c\\\"}\",d=\"\"} 1.5e3 17\n# HELP x\n", STATS];
-    cases(2_000)
-        .run(&(damaged(&seeds), cuts()), |(bytes, cuts)| {
-            let read = |pieces: &[&[u8]]| {
-                let mut lines = lines::Lines::new(100);
-                let mut seen: Vec<String> = Vec::new();
-                let mut each = |line: &str| seen.push(line.to_owned());
-                for piece in pieces {
-                    lines.feed(piece, &mut each);
-                }
-                lines.finish(&mut each);
-                seen
-            };
-            let lines = read(&[&bytes]);
-            assert_eq!(&read(&pieces(&bytes, &cuts)), &lines);
-            for line in &lines {
-                assert!(line.len() <= 100 && !line.contains('\n'));
-                if let Some(sample) = sample::Sample::read(line) {
-                    let _ = (sample.count(), sample.label("tls"), sample.label(""));
-                }
-            }
-            let _ = state::State::of(&bytes).to_string();
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    Cases(2_000).try_all(damaged(&seeds), |bytes| page::is_text(&bytes));
 }

@@ -1,16 +1,14 @@
-//! Answers to a look: no bytes of a stranger make reading them fail to end, exceed the room, or
-//! come to something else when they arrive in pieces.
+//! Answers to a look, damaged, and bodies in chunks as they are written.
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 
 use meshim::core::answer::Fault;
-use meshim::core::profile::Expect;
-use meshim::core::waiting::observation::{self, Trust};
-use meshim::io::http::response::{ROOM, read};
+use meshim::io::http::response::read;
 
-use crate::bytes::{cuts, damaged, pieces};
-use crate::cases;
+use crate::Cases;
+use crate::bytes::damaged;
+use crate::laws::{Tries as _, answer};
 
 const SEEDS: [&str; 6] = [
     concat!(
@@ -34,43 +32,8 @@ const SEEDS: [&str; 6] = [
 ];
 
 #[test]
-fn an_answer_is_read_whatever_arrives() {
-    cases(1_500)
-        .run(&damaged(&SEEDS), |bytes| {
-            let closed = read(&bytes, true);
-            // Once no more comes, there is an answer or a fault.
-            assert!(!matches!(closed, Ok(None)));
-            for answer in [read(&bytes, false), closed].into_iter().flatten().flatten() {
-                assert!(answer.answer.body.len() <= ROOM);
-                assert!((200..1_000).contains(&answer.answer.status) || answer.answer.status < 100);
-                for expect in [Expect::Ok, Expect::Healthy] {
-                    let seen =
-                        observation::decode(expect, Trust::Certain, Ok(answer.answer.clone()));
-                    assert!(!seen.to_string().contains(['\n', '\r', '\0', '\u{1b}']));
-                }
-            }
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
-}
-
-#[test]
-fn an_answer_that_is_complete_stays_the_same_when_more_comes() {
-    cases(1_500)
-        .run(&(damaged(&SEEDS), cuts()), |(bytes, cuts)| {
-            let mut before = Vec::new();
-            for piece in pieces(&bytes, &cuts) {
-                if let Ok(Some(whole)) = read(&before, false) {
-                    let later = read(&bytes, false);
-                    let later = later.map(|later| later.map(|whole| whole.answer));
-                    assert_eq!(later, Ok(Some(whole.answer)));
-                    break;
-                }
-                before.extend_from_slice(piece);
-            }
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+fn an_answer_is_read_whatever_arrives_and_stays_the_same_when_more_comes() {
+    Cases(2_500).try_all(damaged(&SEEDS), |bytes| answer::is_read(&bytes));
 }
 
 /// A body in chunks of these sizes, and the body.
@@ -92,14 +55,11 @@ fn chunked() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 
 #[test]
 fn a_body_in_chunks_is_read_as_it_was_written_and_not_before_its_end() {
-    cases(500)
-        .run(&(chunked(), any::<proptest::sample::Index>()), |((bytes, body), cut)| {
-            let whole = read(&bytes, false).ok().flatten().map(|whole| whole.answer.body);
-            assert_eq!(whole, Some(body));
-            let part = &bytes[..cut.index(bytes.len())];
-            assert_eq!(read(part, false), Ok(None));
-            assert!(matches!(read(part, true), Err(Fault::Broken(_))));
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    Cases(500).try_all((chunked(), any::<proptest::sample::Index>()), |((bytes, body), cut)| {
+        let whole = read(&bytes, false).ok().flatten().map(|whole| whole.answer.body);
+        assert_eq!(whole, Some(body));
+        let part = &bytes[..cut.index(bytes.len())];
+        assert_eq!(read(part, false), Ok(None));
+        assert!(matches!(read(part, true), Err(Fault::Broken(_))));
+    });
 }

@@ -1,16 +1,13 @@
-//! What the kernel says about sockets. Its bytes are trusted to be well meant, not to be complete:
-//! a kernel of tomorrow, a sandbox or a truncated read must not end a run.
+//! What the kernel says about sockets, damaged.
 
 use proptest::collection::vec;
-use proptest::prelude::any;
+use proptest::prelude::{Just, any};
 
-use meshim::core::sockets::diag::{connection_of, listener_of, messages};
 use meshim::core::sockets::proc_line::{Line, parse};
-use meshim::core::stopping::idle::{Rule, Sample};
-use meshim::core::stopping::unsent::Load;
 
+use crate::Cases;
 use crate::bytes::damaged;
-use crate::cases;
+use crate::laws::{Tries as _, socket};
 
 const LINES: [&str; 3] = [
     concat!(
@@ -29,18 +26,8 @@ const LINES: [&str; 3] = [
 
 #[test]
 fn lines_of_proc_net_tcp_are_read_whatever_they_say() {
-    cases(1_500)
-        .run(&damaged(&LINES), |bytes| {
-            let line = String::from_utf8_lossy(&bytes);
-            let mut all = Vec::new();
-            if let Line::Connection(connection) = parse(&line) {
-                all.push(connection);
-                all.push(connection);
-            }
-            let _ = Load::of(&all, &[0], Some(1337)).bytes();
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    Cases(1_500)
+        .try_all(damaged(&LINES), |bytes| socket::are_lines(&[&bytes[..], &bytes].concat()));
 }
 
 #[test]
@@ -62,30 +49,13 @@ fn message(kind: u16, lie: i32, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn messages_of_sock_diag_are_read_whatever_they_say() {
-    let kind = proptest::prop_oneof![4 => proptest::prelude::Just(20_u16), 1 => any::<u16>()];
-    let lie =
-        proptest::prop_oneof![4 => proptest::prelude::Just(0), 1 => -100..100, 1 => any::<i32>()];
+    let kind = proptest::prop_oneof![4 => Just(20_u16), 1 => any::<u16>()];
+    let lie = proptest::prop_oneof![4 => Just(0), 1 => -100..100, 1 => any::<i32>()];
     let one = (kind, lie, vec(any::<u8>(), 0..400));
-    let rule = Rule { quiet: std::time::Duration::from_secs(2) };
-    cases(1_500)
-        .run(&(vec(one, 0..5), 0..40_usize), |(all, cut)| {
-            let mut bytes: Vec<u8> =
-                all.iter().flat_map(|(kind, lie, body)| message(*kind, *lie, body)).collect();
-            bytes.truncate(bytes.len().saturating_sub(cut));
-            let mut sample = Sample::default();
-            let mut connections = Vec::new();
-            let _ = messages(&bytes, &mut |body| {
-                let _ = listener_of(body);
-                connections.extend(connection_of(body));
-            });
-            for connection in &connections {
-                sample.add(rule, connection);
-            }
-            assert!(sample.at_work <= connections.len() as u64);
-            assert!(sample.until.is_none_or(|until| until <= rule.quiet * 5 / 2));
-            let load = Load::of(&connections, &[], None);
-            assert!(load.unsent <= connections.len() as u64 * u64::from(u32::MAX));
-            Ok(())
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+    Cases(1_500).try_all((vec(one, 0..5), 0..40_usize), |(all, cut)| {
+        let mut bytes: Vec<u8> =
+            all.iter().flat_map(|(kind, lie, body)| message(*kind, *lie, body)).collect();
+        bytes.truncate(bytes.len().saturating_sub(cut));
+        socket::are_messages(&bytes);
+    });
 }
