@@ -3,6 +3,7 @@
 mod contributing;
 mod exit_codes;
 mod findings;
+mod fuzz;
 mod leftovers;
 mod linker_script;
 mod logs;
