@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use nix::sys::socket::{
     self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType,
@@ -27,11 +28,16 @@ use super::process::Process;
 /// Set in the process that runs a test's body inside.
 const INSIDE: &str = "MESHIM_TEST_INSIDE";
 
-/// Runs `body` in namespaces of its own. Call it from a `#[test]`, with a closure written right
+/// Runs `body` in namespaces of its own, for a minute at most. Call it from a `#[test]`, with a closure written right
 /// there: its name tells which test to run again. What a body needs from the network (a real Envoy)
 /// must be fetched before. What a body prints is seen with `--nocapture`.
-#[expect(clippy::print_stdout, reason = "a test may publish what it counted")]
 pub(crate) fn inside(body: impl FnOnce()) {
+    inside_within(super::shared::DEADLINE * 2, body);
+}
+
+/// The same for a body that takes its time.
+#[expect(clippy::print_stdout, reason = "a test may publish what it counted")]
+pub(crate) fn inside_within(deadline: Duration, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         bring_loopback_up();
         body();
@@ -45,7 +51,7 @@ pub(crate) fn inside(body: impl FnOnce()) {
     let mut command = Command::new("unshare");
     command.args(["-Urpfn", "--kill-child", "--mount-proc"]).arg(own);
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
-    let ended = Process::spawn(&mut command).wait_within(super::shared::DEADLINE * 2);
+    let ended = Process::spawn(&mut command).wait_within(deadline);
     let passed = ended.code == Some(0) && ended.stdout.contains("1 passed");
     assert!(passed, "{name} failed in namespaces of its own:\n{}\n{}", ended.stdout, ended.stderr);
     print!("{}", ended.stdout);
