@@ -243,6 +243,7 @@ fn bad_command(error: &BadCommand) -> Failure {
     let exit = match error {
         BadCommand::NotFound(..) => Exit::NotFound,
         BadCommand::NotExecutable(..) | BadCommand::NoInterpreter(..) => Exit::CannotExecute,
+        BadCommand::Unseen(..) => Exit::Failed,
     };
     Failure::new(exit, error.to_string())
 }

@@ -38,6 +38,26 @@ pub enum BadCommand {
          or a statically linked build"
     )]
     NoInterpreter(PathBuf, String),
+    /// Neither is known: the kernel had no answer (`ENOMEM`, `EIO`, a seccomp profile's `EPERM`).
+    #[error("the command {0} could not be looked at: {1}")]
+    Unseen(PathBuf, std::io::Error),
+}
+
+impl BadCommand {
+    /// What it means that `path` cannot be looked at.
+    fn of_looking_at(path: &Path, error: std::io::Error) -> Self {
+        let (errno, kept) = (error.raw_os_error().map(Errno::from_raw), path.to_owned());
+        match errno {
+            Some(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) | None => {
+                Self::NotFound(path.display().to_string(), String::new())
+            }
+            Some(Errno::EACCES) => {
+                Self::NotExecutable(kept, "permission denied on a directory of its path".to_owned())
+            }
+            Some(Errno::ELOOP) => Self::NotExecutable(kept, error.to_string()),
+            Some(_) => Self::Unseen(kept, error),
+        }
+    }
 }
 
 /// The file that `name` means: itself where it has a slash, else the first executable in
@@ -63,6 +83,8 @@ pub fn find(name: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, BadCom
         match executable(&path) {
             Ok(()) => return runnable(path),
             Err(BadCommand::NotFound(..)) => {}
+            // What comes later in PATH may be another program of this name.
+            Err(error @ BadCommand::Unseen(..)) => return Err(error),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
@@ -74,16 +96,7 @@ pub fn find(name: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, BadCom
 /// Is there a file that our effective ids may execute?
 fn executable(path: &Path) -> Result<(), BadCommand> {
     let refuse = |why: &str| BadCommand::NotExecutable(path.to_owned(), why.to_owned());
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            return Err(refuse("permission denied on a directory of its path"));
-        }
-        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
-            return Err(refuse(&error.to_string()));
-        }
-        Err(_) => return Err(BadCommand::NotFound(path.display().to_string(), String::new())),
-    };
+    let metadata = path.metadata().map_err(|error| BadCommand::of_looking_at(path, error))?;
     if metadata.is_dir() {
         return Err(refuse("it is a directory"));
     }
@@ -102,7 +115,8 @@ fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
     let Some(interpreter) = head(&path).ok().and_then(|head| interpreter(&head)) else {
         return Ok(path);
     };
-    if Path::new(&interpreter).exists() {
+    // Where that cannot be looked at, exec will tell.
+    if Path::new(&interpreter).try_exists().unwrap_or(true) {
         Ok(path)
     } else if interpreter.as_bytes().ends_with(b"\r") {
         let why = "its first line ends with a carriage return; save the script with Unix line \
@@ -199,5 +213,21 @@ mod tests {
             find(OsStr::new("/etc/passwd"), None),
             Err(BadCommand::NotExecutable(..))
         ));
+    }
+
+    #[test]
+    fn only_what_is_certainly_missing_is_called_missing() {
+        let seen = |errno: Errno| BadCommand::of_looking_at(Path::new("/app"), errno.into());
+        for missing in [Errno::ENOENT, Errno::ENOTDIR] {
+            assert!(matches!(seen(missing), BadCommand::NotFound(..)), "{missing}");
+        }
+        for refused in [Errno::EACCES, Errno::ELOOP] {
+            assert!(matches!(seen(refused), BadCommand::NotExecutable(..)), "{refused}");
+        }
+        for unknown in [Errno::ENOMEM, Errno::EIO, Errno::EPERM] {
+            let told = seen(unknown);
+            assert!(matches!(told, BadCommand::Unseen(..)), "{unknown}");
+            assert!(told.to_string().starts_with("the command /app could not be looked at: "));
+        }
     }
 }

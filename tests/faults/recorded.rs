@@ -120,12 +120,16 @@ fn calls_of_main(text: &str) -> BTreeMap<&str, Vec<Call<'_>>> {
 pub(crate) fn injected(args: &[&str], fault: &Fault) -> Run {
     let Fault { call, number, error, in_child } = fault;
     let (trace, inject) =
-        (format!("trace={call}"), format!("inject={call}:error={error}:when={number}"));
+        (format!("trace={call},execve"), format!("inject={call}:error={error}:when={number}"));
     let options = ["-y", "-e", &trace, "-e", &inject, "-f"];
     let used = if *in_child { options.len() } else { options.len() - 1 };
     let (ended, text) = run(&options[..used], args);
-    let line = text.lines().find(|line| line.ends_with("(INJECTED)")).unwrap_or_default();
-    // Where the run was another one than the recorded, that number may be a call on another file.
+    // Where the run was another one than the recorded, that number may be a call on another file,
+    // or the application's.
+    let is_injected = |line: &&str| line.ends_with("(INJECTED)");
+    let ours = |line: &&str| !line.contains("execve(") || is_injected(line);
+    let line = text.lines().skip(1).take_while(ours).find(is_injected);
+    let line = line.unwrap_or_default();
     let arguments = line.split_once('(').map_or("", |(_, arguments)| arguments);
     let was_hit = !line.is_empty() && errors::of(call, arguments).contains(error);
     Run { ended, was_hit, line: line.to_owned() }

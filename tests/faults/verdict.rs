@@ -51,7 +51,7 @@ pub(crate) fn judge(kind: Kind, fault: &Fault, run: &Run) -> Result<(), String> 
         return Err("it panicked".to_owned());
     }
     if !ended.stdout.contains("started") {
-        return unstarted(kind, code, run);
+        return unstarted(kind, fault, code, run);
     }
     let own = ended.stdout.lines().find_map(|line| line.strip_prefix("ended ")?.parse().ok());
     let own: i32 = own.ok_or("the application has started, and did not live on to its end")?;
@@ -66,12 +66,18 @@ pub(crate) fn judge(kind: Kind, fault: &Fault, run: &Run) -> Result<(), String> 
     Ok(())
 }
 
-fn unstarted(kind: Kind, code: i32, run: &Run) -> Result<(), String> {
+fn unstarted(kind: Kind, fault: &Fault, code: i32, run: &Run) -> Result<(), String> {
     if kind == Kind::Asks && code == kind.code() {
         return Ok(());
     }
     if !kind.failures().contains(&code) {
         return Err(format!("{code} is not the code of a run that has not started"));
+    }
+    // No error here says that something is not there, and only these that it is not allowed.
+    let is_refusal = matches!(fault.error, "EACCES" | "EPERM");
+    if code == 127 || (code == 126 && !is_refusal) || run.ended.stderr.contains("not in this image")
+    {
+        return Err(format!("{code} blames the command for {}", fault.error));
     }
     let stderr = &run.ended.stderr;
     let sentences = stderr.lines().filter(|line| line.starts_with("meshim: error: ")).count();
