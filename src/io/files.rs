@@ -18,11 +18,15 @@ const KEPT: usize = 4096;
 /// # Errors
 /// The system's, but for a missing file: outside Kubernetes there is none, and it is never created.
 pub fn write_termination_log(path: &Path, sentence: &str) -> std::io::Result<()> {
-    // O_NONBLOCK: a FIFO without a reader is an error then, not a place to hang.
-    let flags = OFlag::O_NONBLOCK.bits();
+    // O_NONBLOCK: a FIFO without a reader is an error then, not a place to hang. O_NOFOLLOW: the
+    // kubelet mounts a file there, and a link would have another file of ours emptied.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
     match OpenOptions::new().write(true).truncate(true).custom_flags(flags).open(path) {
         Ok(mut file) => file.write_all(&sentence.as_bytes()[..sentence.floor_char_boundary(KEPT)]),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => {
+            Err(std::io::Error::other("it is a symbolic link, and none is followed there"))
+        }
         Err(error) => Err(error),
     }
 }

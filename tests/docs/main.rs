@@ -1,4 +1,4 @@
-//! Holds the pages against the code: options, exit codes, meshes, findings and events.
+//! Holds the pages against the code: options, exit codes, meshes, findings, events and threats.
 
 mod contributing;
 mod exit_codes;
@@ -10,3 +10,4 @@ mod logs;
 mod meshes;
 mod options;
 mod page;
+mod security;

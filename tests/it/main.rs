@@ -19,6 +19,7 @@ mod parent_death;
 mod quit;
 mod quit_after_stop;
 mod real_envoy;
+mod security;
 mod settings;
 mod signals;
 mod strangers;
