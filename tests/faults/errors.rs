@@ -1,8 +1,8 @@
 //! Which errors a system call may return, by its manual page: of EINTR, EAGAIN, EMFILE, ENOMEM,
 //! EPERM and EACCES.
 
-/// The errors of `call` with these arguments, as strace writes them; EPERM, as a container runtime's
-/// seccomp profile answers, where its manual names none of them.
+/// The errors of `call` with these arguments, as strace writes them. Where its manual names none of
+/// them: EPERM, as the seccomp profile of a container runtime answers.
 pub(crate) fn of(call: &str, arguments: &str) -> &'static [&'static str] {
     match call {
         // It has room, and does not wait (eventfd(2)).

@@ -7,8 +7,9 @@
 //! its status is passed on. No run hangs or panics.
 //!
 //! Left out: calls before the first one of ours, in which Rust's runtime aborts by design; memory
-//! (`mmap`, `brk`), where an allocator has no other answer than to abort; what fails, by its manual,
-//! never or for a wrong argument only (`getpid`, `rt_sigaction`), and `close`. Of a call that is made very often, the first and last ones and a sample.
+//! (`mmap`, `brk`), where an allocator has no other answer than to abort; what fails, by its
+//! manual, never or for a wrong argument only (`getpid`, `rt_sigaction`), and `close`. Of a call
+//! that is made very often, the first and last ones and a sample.
 //!
 //! Measures the released binary (`MESHIM_BINARY`, or the static one below target/). Needs strace;
 //! `.ci/run faults` installs it.

@@ -28,9 +28,9 @@ use super::process::Process;
 /// Set in the process that runs a test's body inside.
 const INSIDE: &str = "MESHIM_TEST_INSIDE";
 
-/// Runs `body` in namespaces of its own, for a minute at most. Call it from a `#[test]`, with a closure written right
-/// there: its name tells which test to run again. What a body needs from the network (a real Envoy)
-/// must be fetched before. What a body prints is seen with `--nocapture`.
+/// Runs `body` in namespaces of its own, for a minute at most. Call it from a `#[test]`, with a
+/// closure written right there: its name tells which test to run again. What a body needs from the
+/// network (a real Envoy) must be fetched before. What a body prints is seen with `--nocapture`.
 pub(crate) fn inside(body: impl FnOnce()) {
     inside_within(super::shared::DEADLINE * 2, body);
 }
