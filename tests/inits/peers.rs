@@ -1,13 +1,16 @@
 //! The cases of the inits' own suites around meshim, written anew. Every case of the originals has
 //! a row in [`CASES`]: the same, or differs, and why.
 //!
-//! tini: `test/run_inner_tests.py`. dumb-init: `tests/*_test.py`. catatonit: its issue 4.
+//! tini: `test/run_inner_tests.py`. dumb-init: `tests/*_test.py`. catatonit: its issues 4 and 5.
+//! Istio: `TestHandleQuit` of `pilot/cmd/pilot-agent/status/server_test.go`.
 
 use std::process::Command;
 use std::time::Duration;
 
 use crate::support::listener;
 use crate::support::process::Process;
+use crate::support::reply::Reply;
+use crate::support::standin::StandIn;
 
 use super::{MESHIM, init_of, send};
 
@@ -24,7 +27,12 @@ use Here::{Differs, Same};
 const CASES: &[(&str, Here)] = &[
     ("tini: exit codes, and -e for each of them", Same("each_exit_code_alone_counts_as_zero")),
     ("tini: -P, a command behind the application", Differs("no such thing: --quit is for proxies")),
+    ("tini: -P twice, a chain of commands", Differs("no such thing: --quit is for proxies")),
     ("tini: reaping", Same("orphans_are_reaped_and_groups_are_signalled_as_by_the_others")),
+    (
+        "tini: reaping with -s and TINI_SUBREAPER",
+        Differs("no option: meshim is always a subreaper when it is not PID 1"),
+    ),
     ("tini: -w, a line for each orphan", Differs("reaping says nothing: it is not news")),
     (
         "tini: TERM, USR1 and USR2 end a program without handlers",
@@ -64,6 +72,10 @@ const CASES: &[(&str, Here)] = &[
         Differs("who outlives the application is ended by the container's end"),
     ),
     (
+        "dumb-init: without setsid no TERM for others when the child ends",
+        Same("who_outlives_the_application_gets_no_signal"),
+    ),
+    (
         "dumb-init: a command that is not there",
         Same("a_command_that_is_not_there_is_127_and_named"),
     ),
@@ -75,7 +87,16 @@ const CASES: &[(&str, Here)] = &[
     ("dumb-init: a shell in the background, a terminal", Same("tests/it/terminal.rs")),
     ("dumb-init: stops and continues with its child", Same("tests/it/terminal.rs")),
     ("dumb-init: help, version, bad arguments", Differs("meshim's own words: src/config/tests.rs")),
+    (
+        "dumb-init: --verbose, with and without a single child",
+        Differs("--log debug, its own words"),
+    ),
     ("catatonit #4: two deaths, one SIGCHLD", Same("the_childs_end_is_not_lost_among_others")),
+    ("catatonit #5: an exit code of 127", Same("exit_code_127_is_an_end_like_others")),
+    ("istio: quit by POST", Same("istios_quit_handler_gets_what_it_demands")),
+    ("istio: quit by POST over IPv6", Same("istios_quit_handler_gets_what_it_demands")),
+    ("istio: quit needs POST", Same("istios_quit_handler_gets_what_it_demands")),
+    ("istio: quit needs localhost", Same("istios_quit_handler_gets_what_it_demands")),
 ];
 
 fn meshim(options: &[&str], command: &[&str]) -> Process {
@@ -254,4 +275,56 @@ fn a_child_that_a_shell_kills_ends_the_run_as_pid_1_too() {
     process.wait_for_stdout("ready");
     send(64, init_of(&process));
     assert_eq!(process.wait().code, Some(0));
+}
+
+#[test]
+fn exit_code_127_is_an_end_like_others() {
+    // catatonit took it for a child that goes on.
+    for code in [126, 127, 128] {
+        let ended = meshim(&[], &["sh", "-c", &format!("exit {code}")]);
+        assert_eq!(ended.wait_within(Duration::from_secs(10)).code, Some(code));
+    }
+}
+
+#[test]
+fn who_outlives_the_application_gets_no_signal() {
+    // Says which signal comes first: HUP, which is sent after meshim's own end.
+    let script = "
+import os, signal, sys
+wanted = {signal.SIGHUP, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+if os.fork():
+    sys.exit(0)
+print('left', os.getpid(), flush=True)
+print('got', signal.sigwait(wanted), flush=True)
+";
+    let process = meshim(&[], &["python3", "-c", script]);
+    let line = process.wait_for_stdout("left");
+    let left: i32 = line.split(' ').next_back().and_then(|pid| pid.parse().ok()).expect("its id");
+    crate::support::shared::poll(|| process.has_ended().then_some(())).expect("meshim ends");
+    send(1, nix::unistd::Pid::from_raw(left));
+    let ended = process.wait();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stdout.contains("got 1\n"), "{}", ended.stdout);
+}
+
+/// What the handler answers to whom: 200 to a POST from loopback of either family, 405 to another
+/// method, 403 to another address.
+#[test]
+fn istios_quit_handler_gets_what_it_demands() {
+    let quit = |agent: &StandIn, status: u16| {
+        agent.says("/quitquitquit", Reply::plain(status, ""));
+        let url = format!("--quit-url={}/quitquitquit", agent.url());
+        Process::spawn(Command::new(MESHIM.line[0]).args(["quit", "--mesh=istio", &url])).wait()
+    };
+    for agent in [StandIn::new(), StandIn::late_v6().opened()] {
+        assert_eq!(quit(&agent, 200).code, Some(0));
+        assert!(agent.requests("/quitquitquit").iter().all(|request| request.method == "POST"));
+    }
+    let agent = StandIn::new();
+    for status in [405, 403] {
+        let ended = quit(&agent, status);
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains(&status.to_string()), "{}", ended.stderr);
+    }
 }
