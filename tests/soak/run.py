@@ -11,12 +11,13 @@ At once, for N minutes (1 where it is not said):
 Fails where a status or a signal is lost or doubled, where a run hangs, where a line of the log is torn, and where memory,
 descriptors or zombies of the two long runs grow after the warm-up. --report writes the figures into that page.
 """
-import argparse, datetime, fcntl, itertools, json, os, pathlib, platform, random, re, signal, subprocess, sys, threading, time
+import argparse, fcntl, itertools, json, os, pathlib, random, re, signal, subprocess, sys, threading, time
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import admin
+sys.path.insert(0, str(ROOT / "tests"))
+import admin, reliability
 from application import EVERY, LAST
 
 ORPHANS_A_MINUTE = 1000
@@ -289,9 +290,6 @@ def the_end(supervisor, waiting, signals, shorts, admins, log, failures, minutes
 
 def page(figures, meshim):
     """What is said about it: one table."""
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}"
-    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    version = subprocess.run([meshim, "--version"], capture_output=True, text=True).stdout.strip()
     unjudged = f"; {figures['unjudged']} bursts not judged: another program had filled this user's queue" if figures["unjudged"] else ""
     rows = [
         ("orphans adopted and reaped", f"{figures['orphans']:,}"),
@@ -306,17 +304,7 @@ def page(figures, meshim):
                 rows.append((f"{name}: {what}, after the warm-up, at most, at the end", " · ".join(f"{number:,}{unit}" for number in run[what])))
         rows.append((f"{name}: zombies at any moment, and for a second or more", f"at most {run['zombies']} · 0"))
     table = "\n".join(f"| {what} | {found} |" for what, found in rows)
-    return f"`tests/soak/run.py --minutes {figures['minutes']:g}`, {date}, `{version}`, {machine}.\n\n| what | seen |\n|---|---|\n{table}\n"
-
-
-def write(path, text):
-    """Replaces what stands between the marks of this section, or adds the section at the end."""
-    begin, end = "<!-- soak: written by `tests/soak` -->", "<!-- /soak -->"
-    old = path.read_text() if path.exists() else "# Reliability\n"
-    before, found, rest = old.partition(begin)
-    if not found:
-        before, rest = f"{old.rstrip()}\n\n## Soak\n\n", f"{end}\n"
-    path.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.partition(end)[2]}")
+    return f"## Soak\n\n`tests/soak/run.py --minutes {figures['minutes']:g}`, {reliability.when_and_where(meshim)}.\n\n| what | seen |\n|---|---|\n{table}\n"
 
 
 def main():
@@ -334,7 +322,7 @@ def main():
     text = page(figures, options.meshim)
     print(text)
     if options.report:
-        write(options.report, text)
+        reliability.write(options.report, "soak", text)
 
 
 if __name__ == "__main__":
