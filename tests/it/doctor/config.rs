@@ -148,6 +148,8 @@ pub(crate) fn route(prefix: &str, action: &Value) -> Value {
 
 /// What a pod's proxy is configured with.
 pub(crate) struct Config {
+    /// Where its admin API is: at 15000 it is Istio's, with an agent beside it.
+    pub(crate) admin: u16,
     pub(crate) clusters: Vec<Value>,
     /// The chains of `virtualInbound`.
     pub(crate) chains: Vec<Value>,
@@ -167,6 +169,7 @@ impl Config {
     pub(crate) fn healthy() -> Self {
         let inbound = http(&all_to("inbound|8080||"), &[], &json!({}));
         Self {
+            admin: ADMIN,
             clusters: vec![
                 cluster(KNOWN, &[BACKEND]),
                 cluster("inbound|8080||", &[APPLICATION]),
@@ -227,8 +230,7 @@ pub(crate) struct Pod {
     files: Directory,
     _application: StandIn,
     _backend: StandIn,
-    _agent: StandIn,
-    _ready: StandIn,
+    _agent: Option<[StandIn; 2]>,
 }
 
 impl Pod {
@@ -248,7 +250,7 @@ impl Pod {
             let path = json!({ "path": path(name) });
             json!({ "resource_api_version": "V3", "path_config_source": path })
         };
-        let mut bootstrap = Bootstrap::with_admin("127.0.0.1", ADMIN);
+        let mut bootstrap = Bootstrap::with_admin("127.0.0.1", config.admin);
         let value = &mut bootstrap.0;
         value["node"]["id"] = "sidecar~10.0.0.7~shop-5d4f.shop~shop.svc.cluster.local".into();
         value["node"]["metadata"] = config.metadata.clone();
@@ -273,8 +275,8 @@ impl Pod {
             files,
             _application: says(APPLICATION, "/", "the application"),
             _backend: says(BACKEND, "/", "reviews"),
-            _agent: says(15020, "/metrics", metrics),
-            _ready: says(15021, "/healthz/ready", ""),
+            _agent: (config.admin == ADMIN)
+                .then(|| [says(15020, "/metrics", metrics), says(15021, "/healthz/ready", "")]),
         }
     }
 

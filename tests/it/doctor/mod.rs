@@ -3,6 +3,7 @@
 mod config;
 mod inbound;
 mod life;
+mod meshes;
 mod outbound;
 mod schema;
 mod scripted;
