@@ -42,6 +42,19 @@ fn the_steps_that_it_names_are_steps() {
 }
 
 #[test]
+fn the_steps_whose_time_it_tells_are_steps() {
+    let page = page::read(PAGE);
+    let steps = page::read(".ci/run");
+    let start = page.find("| step | seconds |").expect("it tells what each step takes");
+    let table = page::table(&page[start..]);
+    let told = table.iter().flat_map(|row| page::code(&row[0]));
+    let unknown: Vec<&str> =
+        told.filter(|step| !steps.contains(&format!("\n#: {step} · "))).collect();
+    assert_eq!(unknown, Vec::<&str>::new(), "{PAGE}");
+    assert!(table.len() >= 8, "{PAGE}: {} rows", table.len());
+}
+
+#[test]
 fn architecture_stays_a_map() {
     let words = page::read("ARCHITECTURE.md").split_whitespace().count();
     assert!(words <= 1_500, "ARCHITECTURE.md has {words} words; reasons go to docs/decisions.md");

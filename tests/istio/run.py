@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """meshim beside a real Istio, without a cluster: tests/istio/run.py [--meshim PATH] [CASE...]
+tests/istio/run.py --build: only what is built with Go
 
 istiod and pilot-agent are built from the pinned Go module in tools/ into target/istio (once, some minutes), Envoy is the one of the
 other tests, the rules are those that pilot-agent writes. Each case is a function in cases/ and asserts; without arguments all
-are run, two at a time, each beside an istiod of its own, since most of them wait most of the time. Needs root, iproute2, iptables,
+are run, three at a time, each beside an istiod of its own, since most of them wait most of the time. Needs root, iproute2, iptables,
 nftables, openssl, and Go 1.26 or python3-venv, by which one is fetched.
 """
 import multiprocessing, os, pathlib, shutil, subprocess, sys, time
@@ -16,7 +17,7 @@ import golang, mesh
 from cases import CASES
 from process import Failed
 
-AT_ONCE = 2
+AT_ONCE = 3
 PROGRAMS = ("pilot-agent", "pilot-discovery")
 NEEDED = {"ip": "iproute2", "iptables-nft": "iptables", "nft": "nftables", "openssl": "openssl", "setpriv": "util-linux", "ss": "iproute2"}
 
@@ -25,7 +26,7 @@ def fail(text):
     sys.exit(f"tests/istio/run.py: {text}")
 
 
-def build():
+def build_tools():
     tools = pathlib.Path(__file__).resolve().parent / "tools"
     compiler = golang.go()
     packages = [f"istio.io/istio/pilot/cmd/{name}" for name in PROGRAMS]
@@ -33,6 +34,9 @@ def build():
     subprocess.run([compiler, "build", "-trimpath", "-ldflags=-s -w", "-o", mesh.BUILT, *packages], cwd=tools, check=True)
     source = subprocess.run([compiler, "list", "-m", "-f", "{{.Dir}}", "istio.io/istio"], cwd=tools, check=True, capture_output=True, text=True).stdout.strip()
     shutil.copyfile(pathlib.Path(source) / "tools/packaging/common/envoy_bootstrap.json", mesh.BUILT / "envoy_bootstrap.json")
+
+
+def fetch_envoy():
     if not mesh.ENVOY.exists():
         # The example knows its pinned hashes.
         subprocess.run(["cargo", "run", "-q", "--example", "quickstart", "--", "--envoy"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -80,6 +84,8 @@ def run(meshim, names):
 
 
 def main(args):
+    if args == ["--build"]:
+        return build_tools()
     meshim = ROOT / "target" / f"{os.uname().machine}-unknown-linux-musl" / "release" / "meshim"
     if args[:1] == ["--meshim"]:
         meshim, args = pathlib.Path(args[1]), args[2:]
@@ -90,7 +96,8 @@ def main(args):
     if missing or os.geteuid() != 0:
         fail(f"needs root, and {' '.join(sorted(missing))}" if missing else "network namespaces need root here")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    build()
+    build_tools()
+    fetch_envoy()
     names = args or list(CASES)
     failed = run(meshim, names)
     if failed:
