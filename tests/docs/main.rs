@@ -11,3 +11,4 @@ mod meshes;
 mod options;
 mod page;
 mod security;
+mod support;
