@@ -113,6 +113,9 @@ impl fmt::Display for NotSeen {
             Self::Ambient => f.write_str("the node's ztunnel carries this pod's traffic"),
             Self::AnotherMesh(mesh) => write!(f, "the {mesh} proxy does not show it"),
             Self::Unread(page, why) => write!(f, "{page}: {why}"),
+            Self::Loading(Some(State::Live)) => f.write_str(
+                "the proxy has just become LIVE: clusters and routes may be on their way",
+            ),
             Self::Loading(Some(state)) => {
                 write!(f, "the proxy is still loading its configuration ({state})")
             }
