@@ -43,7 +43,7 @@ fn found_when_a_route_is_broken(pod: &Pod, config: &mut Config, mesh: &str) -> V
     let report = report_of(&from_another_container().with(["--output=json"]).run());
     let lost = findings(&report, "route-to-missing-cluster");
     assert_eq!(lost.len(), 1, "{report:#}");
-    assert!(lost[0]["seen"].as_str().unwrap().contains("nosuch"), "{report:#}");
+    assert!(lost[0]["seen"].to_string().contains("nosuch"), "{report:#}");
     report
 }
 
@@ -69,18 +69,18 @@ fn consuls_envoy_is_judged_and_its_lifecycle_server_not_touched() {
         let lifecycle = StandIn::on_port(20600);
         let service = "backend.default.dc1.internal.0a1b2c3d-e5f6-7890-abcd-ef1234567890.consul";
         let mut config = of_another_mesh(19000, "local_app", service);
-        let denied = [tcp_rbac(&json!({})), http(&all_to("local_app"), &[], &json!({}))];
+        let without_intention = [tcp_rbac(&json!({})), http(&all_to("local_app"), &[], &json!({}))];
         let pod = Pod::start(&config);
         found_when_a_route_is_broken(&pod, &mut config, "consul");
-        config.chains = vec![chain(8080, &denied)];
+        config.chains = vec![chain(8080, &without_intention)];
         pod.update(&config);
-        let denies = poll(|| {
+        let told = poll(|| {
             let report = report_of(&from_another_container().with(["--output=json"]).run());
-            let denies = findings(&report, "authorization-denies-all");
-            denies.first().map(|denies| denies["seen"].to_string())
+            let denied = findings(&report, "authorization-denies-all");
+            denied.first().map(|denied| denied["seen"].to_string())
         });
-        let denies = denies.expect("Envoy reads the file, and the doctor what it has");
-        assert!(denies.contains("intention"), "{denies}");
+        let told = told.expect("Envoy reads the file, and the doctor what it has");
+        assert!(told.contains("intention"), "{told}");
         assert_eq!(lifecycle.all_requests(), 0);
     });
 }
