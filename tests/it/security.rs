@@ -204,7 +204,7 @@ fn nothing_is_missed_under_the_default_seccomp_profile_of_docker_and_containerd(
     });
 }
 
-/// As gVisor without its own: neither /proc nor sock_diag tells who listens.
+/// As gVisor without its own: neither /proc nor `sock_diag` tells who listens.
 #[test]
 fn without_proc_and_netlink_what_was_named_works_and_nobody_is_called_absent() {
     inside(|| {

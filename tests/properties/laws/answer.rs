@@ -1,7 +1,7 @@
 //! Answers to a look: no bytes of a stranger make reading them fail to end, exceed the room, or come
 //! to something else when they arrive in pieces.
 
-use meshim::core::profiles::Expect;
+use meshim::core::profile::Expect;
 use meshim::core::waiting::observation::{self, Trust};
 use meshim::io::http::response::{ROOM, Whole, read};
 

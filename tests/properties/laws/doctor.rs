@@ -138,12 +138,17 @@ impl<'a> Set<'a> {
         pages
     }
 
-    fn endpoints(&self, pages: &Pages) -> pages::Read<pages::Asked> {
+    fn endpoints(&self, pages: &Pages) -> pages::Read<pages::AskedClusters> {
         let (names, is_cut) = pages.routes.as_ref().map(candidates).map_err(Clone::clone)?;
         let mut found = self.read::<EndpointsPage>("endpoints")?;
         found.extend(self.read::<StaticEndpointsPage>("static endpoints").unwrap_or_default());
         let types = self.read::<OriginalDestinationsPage>("cluster types");
-        Ok(pages::Asked { names, found, original_destinations: types.unwrap_or_default(), is_cut })
+        Ok(pages::AskedClusters {
+            names,
+            found,
+            original_destinations: types.unwrap_or_default(),
+            is_cut,
+        })
     }
 
     fn sockets(&self, pod: &Pod) -> pages::Sockets {

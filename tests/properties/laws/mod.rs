@@ -49,5 +49,5 @@ pub(crate) fn pieces(bytes: &[u8]) -> Vec<&[u8]> {
 
 /// Is this a line for people: without anything that moves their cursor?
 pub(crate) fn is_one_line(text: &str) -> bool {
-    !text.chars().any(char::is_control)
+    !text.contains(meshim::core::text::is_unsafe)
 }
