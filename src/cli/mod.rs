@@ -148,8 +148,8 @@ pub struct QuitArgs {
     pub report: ReportArgs,
 }
 
-/// Is this pod all right from inside? Judge readiness, identity, listen addresses and what goes past
-/// the proxy; findings on stdout: exit 0 without an error among them, else 1
+/// Is this pod all right from inside? Judge readiness, identity, listen addresses and what goes
+/// past the proxy; findings on stdout: exit 0 without an error among them, else 1
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// Which proxy.

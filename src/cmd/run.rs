@@ -43,7 +43,7 @@ pub fn run(
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;
-        let pid = std::process::id();
+        let pid = process::own_id();
         tracing::info!(event = "started", pid, "this process becomes the application");
         stderr::flush();
         stop.restore_mask()?;

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-/// The text with all that [`is_unsafe`] written as `\n`, `\t`, `\u{1b}`: so that a value can neither
-/// begin a new line in a log nor move a terminal's cursor, and is read as it is written. Most texts
-/// have nothing of it and are not copied.
+/// The text with all that [`is_unsafe`] written as `\n`, `\t`, `\u{1b}`: so that a value can
+/// neither begin a new line in a log nor move a terminal's cursor, and is read as it is written.
+/// Most texts have nothing of it and are not copied.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {

@@ -77,6 +77,12 @@ pub fn become_command(path: &Path, command: &[OsString]) -> NotStarted {
     NotStarted::of(path, Launch::new(path, command).prepared.exec())
 }
 
+/// The id of this process, which stays the application's where it becomes that.
+#[must_use]
+pub fn own_id() -> u32 {
+    std::process::id()
+}
+
 /// Orphans of the application come to us and not to the container's init
 /// (`PR_SET_CHILD_SUBREAPER`). PID 1 gets them anyway.
 ///

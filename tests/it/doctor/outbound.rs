@@ -31,8 +31,8 @@ fn nothing_is_wrong_with_a_healthy_pod() {
         assert_eq!(pod.calls("/").0, 200);
         let report = pod.report(&[]);
         assert_eq!(troubles(&report), [], "{report:#}");
-        // The service that it calls and its listener are in this network namespace, too: nobody asks
-        // for them from outside, and whose they are is not known.
+        // The service that it calls and its listener are in this network namespace, too: nobody
+        // asks for them from outside, and whose they are is not known.
         assert_eq!(report["findings"], serde_json::json!([]), "{report:#}");
         assert_eq!(report["ok"], true);
         assert_eq!(report["proxy"]["state"], "LIVE");
