@@ -18,8 +18,8 @@ pub fn parse(text: &str) -> Option<Duration> {
         && hour < 24
         && minute < 60
         && second <= 60;
-    let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    is_valid.then(|| Duration::from_secs(seconds))
+    let seconds = || ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    is_valid.then(|| Duration::from_secs(seconds()))
 }
 
 fn three(text: &str, between: char) -> Option<[u64; 3]> {
@@ -76,6 +76,9 @@ mod tests {
             "x-11-24T15:55:53Z",
             "2026-11-24T15:55:53+01:00",
             "99999999999999999999-01-01T00:00:00Z",
+            "9999999999999999999-01-01T00:00:00Z",
+            "0-1-31T23:50:00Z",
+            "2026-01-00T00:00:00Z",
         ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
