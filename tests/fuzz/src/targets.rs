@@ -8,8 +8,7 @@ use meshim::core::envoy::{
     certs, cluster_types, clusters, counters, endpoints, inbound_clusters, init_dump, listeners,
     manifest, routes, runtime, server_info, stats, usage, warming_secrets,
 };
-use meshim::core::metrics::{agent, linkerd};
-use meshim::core::stopping::linkerd_metrics;
+use meshim::core::metrics::{agent, in_flight, linkerd};
 
 use crate::laws::{
     self, Tries, answer, doctor, drain, lifecycle, page, quit, socket, text, unsent,
@@ -56,7 +55,7 @@ pub(crate) const TARGETS: &[(&str, Try)] = &[
     ("agent-metrics", page::is_read::<agent::AgentPage>),
     ("linkerd-metrics", |bytes| {
         page::is_read::<linkerd::LinkerdPage>(bytes);
-        page::is_read::<linkerd_metrics::LinkerdMetrics>(bytes);
+        page::is_read::<in_flight::InFlightPage>(bytes);
     }),
     ("doctor", doctor::is_judged),
     // What people type.

@@ -1,5 +1,5 @@
-//! Answers to a look: no bytes of a stranger make reading them fail to end, exceed the room, or come
-//! to something else when they arrive in pieces.
+//! Answers to a look: no bytes of a stranger make reading them fail to end, exceed the room, or
+//! come to something else when they arrive in pieces.
 
 use meshim::core::profile::Expect;
 use meshim::core::waiting::observation::{self, Trust};

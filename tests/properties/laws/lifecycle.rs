@@ -1,5 +1,5 @@
-//! A supervised run: whatever happens in whatever order, a stop ends within its bound, no exit status
-//! is lost, and the proxy is not asked to end before the application has ended.
+//! A supervised run: whatever happens in whatever order, a stop ends within its bound, no exit
+//! status is lost, and the proxy is not asked to end before the application has ended.
 
 use std::time::Duration;
 

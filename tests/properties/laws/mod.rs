@@ -1,8 +1,9 @@
 //! What must hold for every input, whoever makes it: `cargo test` with damaged answers and chances
 //! (`tests/properties`), the fuzzer with bytes that reach new code (`tests/fuzz`).
 //!
-//! A law about bytes takes them; a law about a machine says what can happen to it, and takes `Tries`,
-//! which make it happen. Each panics if it does not hold, and must never depend on anything else.
+//! A law about bytes takes them; a law about a machine says what can happen to it, and takes
+//! `Tries`, which make it happen. Each panics if it does not hold, and must never depend on
+//! anything else.
 
 pub(crate) mod answer;
 pub(crate) mod doctor;

@@ -83,8 +83,9 @@ pub(crate) fn is_a_message(bytes: &[u8]) {
     assert_eq!(one_line(&line), line.as_ref());
 }
 
-/// Settings of any kind are read, or refused in one line. Each entry ends with a NUL, as `/proc` has
-/// command lines and environments: `MESHIM_NAME=value` is a variable, everything else an argument.
+/// Settings of any kind are read, or refused in one line. Each entry ends with a NUL, as `/proc`
+/// has command lines and environments: `MESHIM_NAME=value` is a variable, everything else an
+/// argument.
 pub(crate) fn are_settings(bytes: &[u8]) {
     let mut input = Input { args: vec!["meshim".into()], variables: Vec::new() };
     for entry in bytes.split(|byte| *byte == 0) {
