@@ -71,6 +71,16 @@ def a_rolling_update_of_requests_of_3_s_loses_none(space):
     return loses_none(space, True, 3000)
 
 
+@case(default=False)
+def a_rolling_update_of_requests_of_8_s_loses_none(space):
+    return loses_none(space, True, 8000)
+
+
+@case(default=False)
+def a_rolling_update_of_requests_of_8_s_loses_none_beside_classic_sidecars_that_drain_long_enough(space):
+    return loses_none(space, False, 8000, {"proxy.istio.io/config": "terminationDrainDuration: 25s"})
+
+
 @case(default=False, labels={})
 def a_rolling_update_without_a_sidecar_loses_none(space):
     return loses_none(space, None, 300)
