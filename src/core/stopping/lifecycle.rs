@@ -1,7 +1,7 @@
 //! The stop sequence: which phase a supervised run is in, and what each event makes it do.
 //!
 //! ```text
-//! Running --stop signal--> Draining --idle, deadline, proxy gone, 2nd signal--> Stopping
+//! Running --stop signal--> Draining --idle, out of time, 2nd signal--> Stopping
 //! Stopping --ended--> Quitting --> exit
 //!        with --grace: any of these, time over --> Killing --ended--> Quitting
 //! ```
@@ -81,7 +81,7 @@ pub enum Event {
     Came(Signal),
     /// The application ended.
     Ended(Exit),
-    /// Draining is over: idle, out of time, or without a proxy.
+    /// Draining is over: idle, or out of time.
     Drained,
     /// The proxy has been asked to end, with or without success.
     Asked,

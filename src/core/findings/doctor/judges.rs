@@ -92,10 +92,8 @@ mod tests {
         let codes: SortedSet<Code> = JUDGES.iter().map(|(code, _)| *code).collect();
         assert_eq!(codes.len(), JUDGES.len());
         let first = Code::ALL.iter().position(|code| *code == JUDGES[0].0).expect("it is one");
-        assert_eq!(
-            codes,
-            Code::ALL[first..].iter().copied().filter(|code| codes.contains(code)).collect()
-        );
+        // Behind the codes of `check` stand those of the doctor, and nothing else.
+        assert_eq!(codes, Code::ALL[first..].iter().copied().collect());
     }
 
     #[test]
