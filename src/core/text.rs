@@ -46,9 +46,20 @@ pub fn is_unsafe(letter: char) -> bool {
         )
 }
 
+/// The text with `instead` for each character that [`is_unsafe`]: for a name, which must not grow.
+#[must_use]
+pub fn replaced(text: &str, instead: char) -> String {
+    text.chars().map(|letter| if is_unsafe(letter) { instead } else { letter }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_keeps_its_length_and_shows_nothing_but_itself() {
+        assert_eq!(replaced("sh\u{1b}[2J\u{202e}ü", '?'), "sh?[2J?ü");
+    }
 
     #[test]
     fn what_is_not_what_it_looks_like_is_written_out_and_nothing_else_is() {

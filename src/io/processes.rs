@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::unistd::getpid;
 
 use crate::core::findings::doctor::container::Process;
-use crate::core::text::is_unsafe;
+use crate::core::text::replaced;
 
 /// Ticks a second in `/proc/PID/stat`, the same on every Linux (`USER_HZ`).
 const TICKS: u64 = 100;
@@ -40,7 +40,9 @@ pub fn all() -> std::io::Result<Vec<Process>> {
 /// A process that ends while it is looked at is passed over.
 fn process(path: &Path, up: Duration, ours: Option<&PathBuf>) -> Option<Process> {
     let uid = fs::metadata(path).ok()?.uid();
-    let stat = fs::read_to_string(path.join("stat")).ok()?;
+    // A name is any bytes: whoever has one that is no text must be seen, too.
+    let stat = fs::read(path.join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
     // `7 (a name (with) spaces) S 1 …`: the start is the 22nd field, the 20th behind the name.
     let (head, rest) = stat.rsplit_once(')')?;
     let name = head.split_once('(')?.1;
@@ -49,7 +51,7 @@ fn process(path: &Path, up: Duration, ours: Option<&PathBuf>) -> Option<Process>
     // Another user's namespaces cannot be read.
     let theirs = fs::read_link(path.join("ns/mnt")).ok();
     Some(Process {
-        name: name.chars().map(|letter| if is_unsafe(letter) { '?' } else { letter }).collect(),
+        name: replaced(name, '?'),
         uid,
         age: up.saturating_sub(started),
         shares_our_root: theirs.is_some() && theirs.as_ref() == ours,
@@ -58,7 +60,31 @@ fn process(path: &Path, up: Duration, ours: Option<&PathBuf>) -> Option<Process>
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reaps its own child")]
+    fn a_process_whose_name_is_no_text_is_seen() {
+        let script = "printf 'no\\377\\033text' >/proc/$$/comm && echo named && read -r line";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh is there");
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut said).expect("it says that it is named");
+        let found = all().expect("/proc is there");
+        drop(child.stdin.take());
+        child.wait().expect("it ends at the end of its input");
+        assert_eq!(said, "named\n");
+        let names: Vec<&str> = found.iter().map(|process| process.name.as_str()).collect();
+        assert!(names.contains(&"no\u{fffd}?text"), "{names:?}");
+    }
 
     #[test]
     fn a_parent_is_seen_with_its_name_and_age() {

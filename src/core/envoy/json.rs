@@ -13,7 +13,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::core::envoy::unread::Unread;
-use crate::core::text::is_unsafe;
+use crate::core::text::replaced;
 
 /// As much of a string as is kept; Kubernetes' longest names have 253 characters.
 const MOST_TEXT: usize = 300;
@@ -136,8 +136,9 @@ fn of_float(found: f64) -> Option<u64> {
 /// Foreign text fit for a line of ours: no control characters, at most 300 characters.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let safe = |letter: char| if is_unsafe(letter) { ' ' } else { letter };
-    text.trim().chars().take(MOST_TEXT).map(safe).collect()
+    let text = text.trim();
+    let end = text.char_indices().nth(MOST_TEXT).map_or(text.len(), |(at, _)| at);
+    replaced(&text[..end], ' ')
 }
 
 /// A place where a value can be read once. Hides the deserializer's type, so that callers are

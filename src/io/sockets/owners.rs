@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::core::sockets::owner::Holder;
-use crate::core::text::is_unsafe;
+use crate::core::text::replaced;
 
 /// How many descriptors are looked at in all: what a container of busy servers has, with room.
 const MOST_DESCRIPTORS: usize = 400_000;
@@ -140,8 +140,8 @@ fn whose(directory: &Path, pid: u32, ours: Option<&Path>) -> Holder {
 
 /// The process's name as the kernel has it, fit for a message.
 fn command(directory: &Path) -> String {
-    let name = fs::read_to_string(directory.join("comm")).unwrap_or_default();
-    let name: String = name.trim().chars().map(|c| if is_unsafe(c) { '?' } else { c }).collect();
+    let name = fs::read(directory.join("comm")).unwrap_or_default();
+    let name = replaced(String::from_utf8_lossy(&name).trim(), '?');
     if name.is_empty() { "?".to_owned() } else { name }
 }
 
