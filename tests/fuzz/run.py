@@ -7,9 +7,10 @@ seconds or 2 GB, and shows its bytes. Needs a C++ compiler for libFuzzer, and no
 """
 import argparse, concurrent.futures, datetime, json, os, pathlib, platform, re, subprocess, sys, time
 
-import seeds
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+import reliability, seeds
+
 FOLDER = ROOT / "target" / "fuzz"
 FIGURES = FOLDER / "figures.json"
 PAGE = ROOT / "docs" / "reliability.md"
@@ -107,10 +108,7 @@ for overflow; edges are the places in the code that the inputs of a target reach
 {chr(10).join(rows)}
 | all | {sum(row['executions'] for row in figures.values()):,} | | {hours * 60:.1f} |
 """
-    page = PAGE.read_text()
-    begin = "<!-- fuzz: written by `tests/fuzz/run.py --report` -->\n"
-    head, rest = page.split(begin)
-    PAGE.write_text(head + begin + "\n" + section + "\n" + rest[rest.index("<!-- /fuzz -->"):])
+    reliability.write(PAGE, "fuzz", section)
 
 
 def main():

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::super::reply::Reply;
 use super::super::standin::StandIn;
-use super::{Phase, Traffic, recorded};
+use super::{Phase, Traffic};
 
 /// Nothing listens before a Consul server has answered; then Envoy's admin API, then the lifecycle
 /// server, then, with the first configuration, the listener for traffic.
@@ -42,15 +42,10 @@ impl Consul {
 
     /// Envoy's own word.
     pub(crate) fn is(&mut self, phase: Phase) {
-        let reply = match phase {
-            Phase::PreInitializing => recorded!("envoy-pre-initializing"),
-            Phase::Initializing => recorded!("envoy-initializing"),
-            Phase::Live => recorded!("envoy-live"),
-        };
         if matches!(phase, Phase::Live) && self.traffic.is_empty() {
             self.traffic.push(Traffic::on(20000));
         }
-        self.admin.says("/ready", reply);
+        self.admin.says("/ready", phase.of_envoy());
     }
 
     /// A proxy that has served for a while.

@@ -111,15 +111,10 @@ impl KumaTcp {
 
     /// Envoy's own word.
     pub(crate) fn is(&mut self, phase: Phase) {
-        let reply = match phase {
-            Phase::PreInitializing => recorded!("envoy-pre-initializing"),
-            Phase::Initializing => recorded!("envoy-initializing"),
-            Phase::Live => recorded!("envoy-live"),
-        };
         if matches!(phase, Phase::Live) && self.traffic.is_empty() {
             self.traffic.extend(first_configuration());
         }
-        self.admin.says("/ready", reply);
+        self.admin.says("/ready", phase.of_envoy());
         if !std::mem::replace(&mut self.has_envoy, true) {
             self.admin.open();
         }

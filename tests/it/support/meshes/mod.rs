@@ -8,6 +8,7 @@ pub(crate) mod consul;
 pub(crate) mod kuma;
 pub(crate) mod linkerd;
 
+use super::reply::Reply;
 use super::standin::StandIn;
 
 /// An answer of a real proxy. Where it is used, `Reply` is in scope: this file belongs to several
@@ -55,4 +56,15 @@ pub(crate) enum Phase {
     Initializing,
     /// It serves.
     Live,
+}
+
+impl Phase {
+    /// What a real Envoy answers at `/ready`.
+    fn of_envoy(self) -> Reply {
+        match self {
+            Self::PreInitializing => recorded!("envoy-pre-initializing"),
+            Self::Initializing => recorded!("envoy-initializing"),
+            Self::Live => recorded!("envoy-live"),
+        }
+    }
 }
