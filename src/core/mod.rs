@@ -11,6 +11,7 @@ pub mod exit;
 pub mod findings;
 pub mod mesh;
 pub mod metrics;
+pub mod process_stat;
 pub mod profile;
 pub mod profiles;
 pub mod proxy;

@@ -15,6 +15,7 @@ use shared_child::SharedChild;
 use shared_child::unix::SharedChildExt as _;
 
 use crate::core::exit::{Exit, Failure};
+use crate::core::process_stat::ProcessStat;
 use crate::core::signal::Signal;
 
 /// Why a command was not started although its file is there.
@@ -233,13 +234,11 @@ impl Application {
         let _ = self.send(Signal::CONT);
     }
 
-    /// Is it stopped at this moment (`proc_pid_stat(5)`, state T)? Without /proc it may be.
+    /// Is it stopped at this moment? Without /proc it may be.
     #[must_use]
     pub fn may_be_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
-        stat.map_or(true, |stat| {
-            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
-        })
+        stat.map_or(true, |stat| ProcessStat::of(&stat).is_some_and(|stat| stat.is_stopped()))
     }
 
     /// Reaps every child that has ended, ours or adopted, and tells what has become of the

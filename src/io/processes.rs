@@ -10,10 +10,7 @@ use std::time::Duration;
 use nix::unistd::getpid;
 
 use crate::core::findings::doctor::container::Process;
-use crate::core::text::replaced;
-
-/// Ticks a second in `/proc/PID/stat`, the same on every Linux (`USER_HZ`).
-const TICKS: u64 = 100;
+use crate::core::process_stat::ProcessStat;
 
 /// How many processes are looked at: what a node runs, with room.
 const MOST: usize = 20_000;
@@ -43,17 +40,13 @@ fn process(path: &Path, up: Duration, ours: Option<&PathBuf>) -> Option<Process>
     // A name is any bytes: whoever has one that is no text must be seen, too.
     let stat = fs::read(path.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
-    // `7 (a name (with) spaces) S 1 …`: the start is the 22nd field, the 20th behind the name.
-    let (head, rest) = stat.rsplit_once(')')?;
-    let name = head.split_once('(')?.1;
-    let started: u64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    let started = Duration::from_millis(started.checked_mul(1000)? / TICKS);
+    let stat = ProcessStat::of(&stat)?;
     // Another user's namespaces cannot be read.
     let theirs = fs::read_link(path.join("ns/mnt")).ok();
     Some(Process {
-        name: replaced(name, '?'),
+        name: stat.name(),
         uid,
-        age: up.saturating_sub(started),
+        age: up.saturating_sub(stat.started()?),
         shares_our_root: theirs.is_some() && theirs.as_ref() == ours,
     })
 }

@@ -26,6 +26,10 @@ SOCKETS = b"""\
    5: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 7 1 0 100 0 0 10 0
    6: 0000000000000000FFFF00000100007F:3A9D 0000000000000000FFFF00000100007F:D2F1 08 00000000:00000001 00:00000000 00000000     0        0 0 1 0 20 4 30 10 -1
 """
+STATS_OF_PROCESSES = [
+    b"1 (sh) S 0 1 1 0 -1 4194560 900 0 2 0 1 2 0 0 20 0 1 0 12345 4096 100 18446744073709551615",
+    b"7 (a) T (b\xff\x1b) T 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 18446744073709551615 0 0\n",
+]
 PICKED = [
     b'{"a":1,"b":[1,{"c":"\\"]}"},[]],"node":{"metadata":{"x":[true,null,-1.5e3]}}}',
     b'{"a":{"b":"c"},"b":[1,"18446744073709551615"],"c":[[],{}],"d":"\\ud83d\\ude00"}',
@@ -113,6 +117,7 @@ def of(target):
         "http": HTTP + meshes,
         "sock-diag": messages(),
         "proc-net-tcp": SOCKETS.splitlines(keepends=True) + [SOCKETS],
+        "process-stat": STATS_OF_PROCESSES,
         "picker": PICKED,
         "json": PICKED + pages("healthy.routes.json"),
         "lines": [LINKERD, REQUESTS, b'a{b="c\\"}",d=""} 1.5e3 17\n# HELP x\n', b"PRE_INITIALIZING\n"],

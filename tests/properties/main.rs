@@ -9,6 +9,7 @@ mod doctor;
 mod envoy;
 mod http;
 mod laws;
+mod processes;
 mod sockets;
 mod stopping;
 mod text;

@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod drain;
 pub(crate) mod lifecycle;
 pub(crate) mod page;
+pub(crate) mod process;
 pub(crate) mod quit;
 pub(crate) mod socket;
 pub(crate) mod text;
