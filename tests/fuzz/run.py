@@ -49,7 +49,7 @@ def try_target(target, seconds, seed):
     # Leaks end with the process, and looking for them needs ptrace, which containers often lack.
     options = [f"-max_total_time={seconds}", f"-artifact_prefix={crashes}/", "-timeout=25", "-rss_limit_mb=2048", "-detect_leaks=0",
                "-print_final_stats=1", f"-seed={seed}"]
-    before = set(crashes.iterdir())
+    before, began = set(crashes.iterdir()), time.monotonic()
     with log.open("wb") as output:
         environment = {**os.environ, "MESHIM_FUZZ": target, "ASAN_OPTIONS": "detect_leaks=0"}
         process = subprocess.Popen([PROGRAM, *options, corpus, first], env=environment, stdout=output, stderr=output)
@@ -60,7 +60,8 @@ def try_target(target, seconds, seed):
     executions = re.search(r"stat::number_of_executed_units: (\d+)", text)
     return {
         "target": target, "status": process.returncode, "log": text, "new": sorted(set(crashes.iterdir()) - before),
-        "edges": max(edges, default=0), "executions": int(executions[1]) if executions else 0, "cpu": used.ru_utime + used.ru_stime,
+        "edges": max(edges, default=0), "executions": int(executions[1]) if executions else 0,
+        "cpu": used.ru_utime + used.ru_stime, "wall": time.monotonic() - began,
     }
 
 
@@ -78,9 +79,11 @@ def explain(ran):
 def add(ran):
     """The sum of all runs on this machine, so that an hour may be made of several."""
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    known = figures.setdefault(ran["target"], {"executions": 0, "cpu": 0.0, "edges": 0})
+    nothing = {"executions": 0, "cpu": 0.0, "wall": 0.0, "edges": 0}
+    known = figures.setdefault(ran["target"], nothing)
     known["executions"] += ran["executions"]
-    known["cpu"] = round(known["cpu"] + ran["cpu"], 1)
+    for time_of in ("cpu", "wall"):
+        known[time_of] = round(known[time_of] + ran[time_of], 1)
     known["edges"] = max(known["edges"], ran["edges"])
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -94,19 +97,27 @@ def report():
     """Writes the section of docs/reliability.md."""
     figures = json.loads(FIGURES.read_text())
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    hours = sum(row["cpu"] for row in figures.values()) / 3600
-    rows = [f"| `{name}` | {row['executions']:,} | {row['edges']:,} | {row['cpu'] / 60:.1f} |" for name, row in figures.items()]
+    def line(name, row, edges):
+        minutes = f"{row['wall'] / 60:.1f} | {row['cpu'] / 60:.1f}"
+        return f"| {name} | {row['executions']:,} | {edges} | {minutes} |"
+
+    lines = [line(f"`{name}`", row, f"{row['edges']:,}") for name, row in figures.items()]
+    rows = figures.values()
+    whole = {key: sum(row[key] for row in rows) for key in ("executions", "wall", "cpu")}
+    hours, of_cpu = (f"{whole[key] / 3600:.1f} hours" for key in ("wall", "cpu"))
     section = f"""\
 ## Fuzzing
 
-`tests/fuzz/run.py` on {datetime.date.today()}, at {commit} ({machine()}): {hours:.1f} hours of CPU in all. Each execution is one input
-that libFuzzer has made from real answers, and for which a law of `tests/properties/laws` held, under AddressSanitizer and with checks
-for overflow; edges are the places in the code that the inputs of a target reach.
+`tests/fuzz/run.py` on {datetime.date.today()}, at {commit} ({machine()}):
+{hours}, those of all targets added up, in which they had {of_cpu} of CPU. Each
+execution is one input that libFuzzer has made from real answers, and for which a law of
+`tests/properties/laws` held, under AddressSanitizer and with checks for overflow; edges are the
+places in the code that the inputs of a target reach.
 
-| target | executions | edges | CPU minutes |
-|---|--:|--:|--:|
-{chr(10).join(rows)}
-| all | {sum(row['executions'] for row in figures.values()):,} | | {hours * 60:.1f} |
+| target | executions | edges | minutes | CPU minutes |
+|---|--:|--:|--:|--:|
+{chr(10).join(lines)}
+{line('all', whole, '')}
 """
     reliability.write(PAGE, "fuzz", section)
 
