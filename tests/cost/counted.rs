@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::Pid;
 
 /// What a run cost, and how many looks it says it took.
@@ -22,6 +23,18 @@ pub(crate) fn binary() -> PathBuf {
     let path = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(built));
     assert!(path.exists(), "{} is missing: images/build-static builds it", path.display());
     path
+}
+
+/// A copy of the binary that the kernel has to read from the disk, as on a node that pulled its
+/// image a while ago. How much of a file one fault makes resident depends on how it came into
+/// memory: right after it was written, up to all of it.
+pub(crate) fn unread_binary() -> PathBuf {
+    let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("meshim-unread");
+    fs::copy(binary(), &copy).expect("a copy of the binary");
+    let file = fs::File::open(&copy).expect("the copy");
+    file.sync_all().expect("the copy is on the disk");
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).expect("it is forgotten");
+    copy
 }
 
 /// Instructions, as valgrind counts them.
