@@ -2,14 +2,14 @@
 //!
 //! Owns their order; the judgement is core's. Must never end the application once it has started.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::ending::{print, stopped};
 use super::pod;
-use super::runtime::block_on;
+use super::runtime::until_stopped;
 use crate::config::{Check, Enforcement, Form};
 use crate::core::exit::{Exit, Failure};
 use crate::core::findings::check::{JUDGES, judge_all};
@@ -20,13 +20,17 @@ use crate::core::findings::listen::judge::before_the_wait;
 use crate::core::findings::listen::settling::Settling;
 use crate::core::findings::report::Report;
 use crate::core::proxy::Proxy;
+use crate::io::signals::StopSignals;
 
 /// `meshim check`: 0 without an error among the findings, else 1.
 ///
 /// # Errors
 /// stdout cannot be written.
-pub fn check(settings: &Check) -> Result<Exit, Failure> {
-    let pod = block_on(async { Ok(pod::look(settings).await) })?;
+pub fn check(settings: &Check, mut stop: StopSignals) -> Result<Exit, Failure> {
+    let pod = match until_stopped(&mut stop, pod::look(settings))? {
+        Ok(pod) => pod,
+        Err(signal) => return Ok(stopped(signal, "looking at this pod")),
+    };
     let verdict = judge_all(JUDGES, &pod);
     let report = Report {
         findings: verdict.findings,
@@ -36,10 +40,7 @@ pub fn check(settings: &Check) -> Result<Exit, Failure> {
         blind: verdict.blind,
     };
     let text = if settings.form == Form::Json { report.json() } else { report.text() };
-    let written = std::io::stdout().write_all(text.as_bytes());
-    written
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))?;
-    Ok(if report.has_errors() { Exit::No } else { Exit::Yes })
+    print(&text, if report.has_errors() { Exit::No } else { Exit::Yes }, stop)
 }
 
 /// Judges who we are beside this proxy, and where the application is going to listen by what no

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use super::found::found_now;
+use super::ending::stopped;
+use super::found::{Found, found_now};
 use super::pod;
-use super::runtime::block_on;
+use super::runtime::until_stopped;
 use crate::config::Drain as Settings;
 use crate::core::duration::millis;
 use crate::core::envoy::clusters::Clusters;
@@ -24,7 +24,6 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::mesh::Mesh;
 use crate::core::metrics::in_flight::InFlightPage;
 use crate::core::proxy::Proxy;
-use crate::core::signal::Signal;
 use crate::core::sockets::owner::Served;
 use crate::core::stopping::drain::{self, Counted, Counters, Drain, Next, Reason};
 use crate::core::stopping::drained;
@@ -43,23 +42,13 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// The kernel refuses what every job needs.
 pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let began = Instant::now();
-    let proxy = match found_now(&settings.given, &mut stop) {
-        Ok(found) => found.proxy,
-        Err(signal) => return Ok(stopped(signal)),
-    };
-    block_on(async {
-        select! {
-            biased;
-            signal = stop.next() => Ok(stopped(signal)),
-            () = until_idle(proxy, settings.times, None, began) => Ok(Exit::Yes),
+    let drained = match found_now(&settings.given, &mut stop) {
+        Ok(Found { proxy, .. }) => {
+            until_stopped(&mut stop, until_idle(proxy, settings.times, None, began))?
         }
-    })
-}
-
-/// No failure: the termination message is the application's.
-fn stopped(signal: Signal) -> Exit {
-    tracing::warn!(event = "stopped", signal = signal.number(), "ended by {signal} while draining");
-    Exit::Signal(signal)
+        Err(signal) => Err(signal),
+    };
+    Ok(drained.map_or_else(|signal| stopped(signal, "draining"), |()| Exit::Yes))
 }
 
 /// Drains, counting from `began`, the stop signal, and comes back when it is over. `facts` are read

@@ -5,15 +5,22 @@
 
 use crate::config::Install;
 use crate::core::exit::{Exit, Failure};
-use crate::io::install;
+use crate::io::install::{self, NotInstalled};
+use crate::io::signals::StopSignals;
 
 /// Puts the copy there and says where.
 ///
 /// # Errors
-/// The directory cannot be used, or writing fails; an older copy is then still there.
-pub fn install(settings: &Install) -> Result<Exit, Failure> {
-    let target = install::install(&settings.directory)
-        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+/// The directory cannot be used, writing fails, or a stop signal comes; an older copy is then still
+/// there.
+pub fn install(settings: &Install, mut stop: StopSignals) -> Result<Exit, Failure> {
+    let target = install::install(&settings.directory, &mut stop).map_err(|error| {
+        let exit = match error {
+            NotInstalled::Stopped(signal) => Exit::Signal(signal),
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string())
+    })?;
     tracing::info!(event = "installed", "installed as {}", target.display());
     Ok(Exit::Yes)
 }

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod doctor;
 pub mod drain;
+mod ending;
 mod found;
 mod hints;
 pub mod install;
@@ -23,10 +24,9 @@ pub mod wait;
 mod wait_progress;
 mod waiter;
 
-use std::io::Write as _;
-
 use tracing::Level as TracingLevel;
 
+use self::ending::print;
 use self::unstarted::Beside;
 use crate::config::{self, Form, Input, Job, Level, Loaded, Note, Report};
 use crate::core::exit::{Exit, Failure};
@@ -94,35 +94,12 @@ fn perform(job: Job, stop: StopSignals, parent: Parent, report: &Report) -> Resu
         Job::Wait(wait) => wait::wait(&wait, stop),
         Job::Drain(drain) => drain::drain(&drain, stop),
         Job::Quit(quit) => quit::quit(&quit, stop),
-        // These are over at once, and end by a signal as every program does.
-        Job::Check(check) => {
-            stop.restore_mask()?;
-            check::check(&check)
-        }
-        Job::Doctor(doctor) => {
-            stop.restore_mask()?;
-            doctor::doctor(&doctor)
-        }
-        Job::Probe(probe) => {
-            stop.restore_mask()?;
-            probe::probe(&probe)
-        }
-        Job::Install(install) => {
-            stop.restore_mask()?;
-            install::install(&install)
-        }
-        Job::Print(text) => {
-            stop.restore_mask()?;
-            print(&text)
-        }
+        Job::Check(check) => check::check(&check, stop),
+        Job::Doctor(doctor) => doctor::doctor(&doctor, stop),
+        Job::Probe(probe) => probe::probe(&probe, stop),
+        Job::Install(install) => install::install(&install, stop),
+        Job::Print(text) => print(&text, Exit::Yes, stop),
     }
-}
-
-fn print(text: &str) -> Result<Exit, Failure> {
-    let written = std::io::stdout().write_all(text.as_bytes());
-    written
-        .map(|()| Exit::Yes)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))
 }
 
 /// One sentence, in both places where somebody will look for it.

@@ -4,9 +4,7 @@
 
 use std::time::Instant;
 
-use tokio::select;
-
-use super::runtime::block_on;
+use super::runtime::until_stopped;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::page::Page;
 use crate::core::envoy::unread::Unread;
@@ -24,12 +22,6 @@ pub(super) fn read<P: Page>(
     stop: &mut StopSignals,
 ) -> Result<Result<P::Content, Unread>, Signal> {
     let mut admin = Admin::new(admin);
-    let read = block_on(async {
-        Ok(select! {
-            biased;
-            signal = stop.next() => Err(signal),
-            page = admin.read::<P>(until.into()) => Ok(page),
-        })
-    });
+    let read = until_stopped(stop, admin.read::<P>(until.into()));
     read.unwrap_or_else(|failure| Ok(Err(Unread::Unreachable(failure.sentence))))
 }

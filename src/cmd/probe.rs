@@ -6,23 +6,25 @@
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::runtime::block_on;
+use super::ending::stopped;
+use super::runtime::until_stopped;
 use crate::config::{Probe, Target};
 use crate::core::answer::Fault;
 use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
 use crate::io::http::client::Client;
+use crate::io::signals::StopSignals;
 
 /// 0 where the server answers well, else 1 with the reason on stderr. Never in the termination log:
 /// that one is for the container's own end.
 ///
 /// # Errors
 /// The kernel refuses what the look needs.
-pub fn probe(settings: &Probe) -> Result<Exit, Failure> {
-    let why = block_on(async { Ok(look(settings).await) })?;
-    Ok(match why {
-        None => Exit::Yes,
-        Some(why) => {
+pub fn probe(settings: &Probe, mut stop: StopSignals) -> Result<Exit, Failure> {
+    Ok(match until_stopped(&mut stop, look(settings))? {
+        Err(signal) => stopped(signal, "looking at the server"),
+        Ok(None) => Exit::Yes,
+        Ok(Some(why)) => {
             tracing::error!(event = "failed", exit_code = Exit::No.code(), "{why}");
             Exit::No
         }

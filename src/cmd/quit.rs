@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::found::{Found, found_now};
-use super::runtime::block_on;
+use super::runtime::until_stopped;
 use super::{pod, unsent};
 use crate::config::Quit as Settings;
 use crate::core::endpoint::Endpoint;
@@ -46,26 +45,20 @@ pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure>
         Failure::new(Exit::Signal(signal), sentence)
     };
     let found = found_now(&settings.given, &mut stop).map_err(ended)?;
-    block_on(async {
-        let request = Request {
-            urls: settings.urls.clone(),
-            found,
-            facts: None,
-            occasion: Occasion::Ended,
-            began: Instant::now(),
-        };
-        select! {
-            biased;
-            signal = stop.next() => Err(ended(signal)),
-            refusals = ask(request) => match refusals.as_slice() {
-                [] => Ok(Exit::Yes),
-                refusals => {
-                    let sentence = format!("the proxy will not end: {}", refusals.join("; "));
-                    Err(Failure::new(Exit::No, sentence))
-                }
-            },
+    let request = Request {
+        urls: settings.urls.clone(),
+        found,
+        facts: None,
+        occasion: Occasion::Ended,
+        began: Instant::now(),
+    };
+    match until_stopped(&mut stop, ask(request))?.map_err(ended)?.as_slice() {
+        [] => Ok(Exit::Yes),
+        refusals => {
+            let sentence = format!("the proxy will not end: {}", refusals.join("; "));
+            Err(Failure::new(Exit::No, sentence))
         }
-    })
+    }
 }
 
 /// Whom to ask, and what is known about it.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::select;
 
 use super::check::{after_start, at_once, listen_before_start};
-use super::runtime::block_on;
+use super::runtime::{block_on, until_stopped};
 use super::start::stopped_before_start;
 use super::supervise::{Background, Start, supervise};
 use super::unstarted::{self, Beside};
@@ -190,15 +190,9 @@ fn look_at_listen(
     let limits = settings.wait.limits;
     let look = listen_before_start(settings.check, proxy, &settings.listen, limits.request_timeout);
     let over = limits.timeout.map(|timeout| began + timeout);
-    block_on(async {
+    let judged = until_stopped(stop, async {
         select! {
             biased;
-            signal = stop.next() => Err(Failure::new(
-                Exit::Signal(signal),
-                format!(
-                    "ended by {signal} while the proxy was asked how it forwards, for --listen"
-                ),
-            )),
             judged = look => judged,
             () = sleep_until(over) => ended_well(settings, End::TimedOut(format!(
                 "the {} proxy is ready and did not say within {} how it forwards, which --listen \
@@ -207,6 +201,10 @@ fn look_at_listen(
                 Spoken(began.elapsed()),
             ))),
         }
+    })?;
+    judged.unwrap_or_else(|signal| {
+        let doing = "the proxy was asked how it forwards, for --listen";
+        Err(Failure::new(Exit::Signal(signal), format!("ended by {signal} while {doing}")))
     })
 }
 

@@ -3,12 +3,11 @@
 //!
 //! Owns the wait for that proxy; must never change the exit code that the run ends with.
 
-use tokio::select;
 use tokio::time::Instant;
 
 use super::found::Found;
 use super::quit::{self, Request};
-use super::runtime::block_on;
+use super::runtime::until_stopped;
 use super::wait::{Waited, until_ready};
 use super::waiter::End;
 use crate::config::Unstarted;
@@ -55,21 +54,17 @@ pub(super) fn quit(settings: &Unstarted, beside: Beside, exit: Exit, stop: &mut 
         occasion: Occasion::unstarted(exit, settings.grace),
         began: Instant::now(),
     };
-    let asked = block_on(async {
-        // The signal that ended the wait, if one did, has been taken: another one ends this, too.
-        select! {
-            biased;
-            signal = stop.next() => tracing::warn!(
-                event = "quit_refused",
-                signal = signal.number(),
-                "{signal}: the proxy is not asked any longer"
-            ),
-            () = quit::ask_and_tell(request) => {}
+    // The signal that ended the wait, if one did, has been taken: another one ends this, too.
+    match until_stopped(stop, quit::ask_and_tell(request)) {
+        Ok(Ok(())) => {}
+        Ok(Err(signal)) => tracing::warn!(
+            event = "quit_refused",
+            signal = signal.number(),
+            "{signal}: the proxy is not asked any longer"
+        ),
+        Err(failure) => {
+            tracing::warn!(event = "quit_refused", "the proxy is not asked: {}", failure.sentence);
         }
-        Ok(())
-    });
-    if let Err(failure) = asked {
-        tracing::warn!(event = "quit_refused", "the proxy is not asked: {}", failure.sentence);
     }
 }
 

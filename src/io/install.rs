@@ -4,15 +4,21 @@
 //! Owns the steps; must never leave half a file under the program's name.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use super::signals::StopSignals;
+use crate::core::signal::Signal;
 
 /// The name of the copy.
 pub const NAME: &str = "meshim";
 
 /// Everybody may read and execute it: the application's user is unknown.
 const MODE: u32 = 0o755;
+
+/// How much is copied between two looks whether a stop signal has come.
+const PIECE: u64 = 64 * 1024;
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +34,9 @@ pub enum NotInstalled {
     /// Writing fails.
     #[error("{0} cannot be written: {1}")]
     Write(PathBuf, std::io::Error),
+    /// A stop signal came first.
+    #[error("ended by {0} while copying this program")]
+    Stopped(Signal),
 }
 
 /// Puts a copy of this program at `directory/meshim`, over an older one, also over one that is
@@ -35,7 +44,7 @@ pub enum NotInstalled {
 ///
 /// # Errors
 /// [`NotInstalled`]; then an older copy is still there, and nothing else is.
-pub fn install(directory: &Path) -> Result<PathBuf, NotInstalled> {
+pub fn install(directory: &Path, stop: &mut StopSignals) -> Result<PathBuf, NotInstalled> {
     let unusable = |why| Err(NotInstalled::Directory(directory.to_owned(), why));
     match fs::metadata(directory) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -58,7 +67,7 @@ pub fn install(directory: &Path) -> Result<PathBuf, NotInstalled> {
         ));
     }
     let temporary = directory.join(format!(".{NAME}.{}", nix::unistd::getpid()));
-    let copied = copy(&temporary).and_then(|()| {
+    let copied = copy(&temporary, stop).and_then(|()| {
         fs::rename(&temporary, &target).map_err(|error| NotInstalled::Write(target.clone(), error))
     });
     if let Err(error) = copied {
@@ -72,9 +81,9 @@ pub fn install(directory: &Path) -> Result<PathBuf, NotInstalled> {
     Ok(target)
 }
 
-fn copy(temporary: &Path) -> Result<(), NotInstalled> {
+fn copy(temporary: &Path, stop: &mut StopSignals) -> Result<(), NotInstalled> {
     let failed = |error| NotInstalled::Write(temporary.to_owned(), error);
-    let mut own = File::open("/proc/self/exe").map_err(NotInstalled::Own)?;
+    let own = File::open("/proc/self/exe").map_err(NotInstalled::Own)?;
     // A container that was killed half-way had the same process id, 1 mostly.
     match fs::remove_file(temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
@@ -86,7 +95,11 @@ fn copy(temporary: &Path) -> Result<(), NotInstalled> {
         .mode(MODE)
         .open(temporary)
         .map_err(failed)?;
-    std::io::copy(&mut own, &mut file).map_err(failed)?;
+    while std::io::copy(&mut (&own).take(PIECE), &mut file).map_err(failed)? > 0 {
+        if let Some(signal) = stop.arrived() {
+            return Err(NotInstalled::Stopped(signal));
+        }
+    }
     // The umask has had its say when the file was made.
     file.set_permissions(Permissions::from_mode(MODE)).map_err(failed)?;
     file.sync_all().map_err(failed)
@@ -126,7 +139,7 @@ mod tests {
     fn the_copy_is_whole_executable_and_alone() {
         let directory = directory("whole");
         fs::write(directory.join(NAME), "an older copy").unwrap();
-        let target = install(&directory).unwrap();
+        let target = install(&directory, &mut StopSignals::register().unwrap()).unwrap();
         assert_eq!(fs::read(&target).unwrap(), fs::read("/proc/self/exe").unwrap());
         assert_eq!(target.metadata().unwrap().permissions().mode() & 0o7777, MODE);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
@@ -136,7 +149,8 @@ mod tests {
     #[test]
     fn what_is_in_the_way_is_named_and_nothing_is_left() {
         let directory = directory("way");
-        let error = |path: &Path| install(path).unwrap_err().to_string();
+        let mut stop = StopSignals::register().unwrap();
+        let mut error = |path: &Path| install(path, &mut stop).unwrap_err().to_string();
         assert!(error(&directory.join("none")).contains("does not exist; mount an emptyDir"));
         fs::write(directory.join("file"), "").unwrap();
         assert!(error(&directory.join("file")).contains("is no directory"));

@@ -18,4 +18,5 @@ pub mod redirect;
 pub mod signals;
 pub mod sockets;
 pub mod stderr;
+pub mod stdout;
 pub mod terminal;

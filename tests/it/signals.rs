@@ -6,11 +6,13 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
+use crate::support::directory::Directory;
 use crate::support::meshim::{Meshim, Running};
 use crate::support::process::Process;
 use crate::support::reply::Reply;
 use crate::support::shared::poll;
 use crate::support::standin::StandIn;
+use crate::support::stuck::Stuck;
 
 fn started(meshim: Meshim, proxy: &StandIn) -> Running {
     let run = meshim.with(["--admin-url", &proxy.url()]).spawn();
@@ -109,6 +111,79 @@ fn a_stop_signal_ends_a_look_that_nobody_answers() {
     proxy.wait_for_requests("/ready", 1);
     run.signal(Signal::SIGTERM);
     run.wait().expect_code(143).expect_stderr(&["no look has been answered yet"]);
+}
+
+/// Each subcommand that asks a server something, in front of one that never answers.
+fn asking(subcommand: &str, silent: &StandIn) -> Meshim {
+    let meshim = Meshim::does(subcommand);
+    match subcommand {
+        "probe" => meshim.with([&silent.url(), "--timeout=1h"]),
+        "quit" => meshim.with(["--quit-url", &silent.url()]),
+        "drain" => meshim.with(["--admin-url", &silent.url(), "--drain-max=1h"]),
+        _ => meshim.with(["--admin-url", &silent.url(), "--request-timeout=1h"]),
+    }
+}
+
+#[test]
+fn a_stop_signal_ends_whatever_asks_a_server_also_as_pid_one() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+        for subcommand in ["check", "doctor", "probe", "quit", "drain"] {
+            let silent = StandIn::new();
+            silent.says_otherwise(Reply::Silence);
+            let run = asking(subcommand, &silent).being_pid_one().spawn();
+            poll(|| (silent.all_requests() > 0).then_some(())).expect("it asks");
+            run.signal(signal);
+            let ended = run.wait();
+            assert_eq!(ended.code, Some(128 + signal as i32), "{subcommand} {signal}: {ended:#?}");
+            ended.expect_stderr(&[&format!("ended by {signal} while ")]);
+        }
+    }
+}
+
+#[test]
+fn what_ends_a_look_by_hand_leaves_the_termination_log_to_the_application() {
+    for subcommand in ["check", "doctor", "probe", "drain"] {
+        let silent = StandIn::new();
+        silent.says_otherwise(Reply::Silence);
+        let run = asking(subcommand, &silent);
+        let log = run.directory().join("termination-log");
+        std::fs::write(&log, "the application's").unwrap();
+        let run = run.env("MESHIM_TERMINATION_LOG", &log).spawn();
+        poll(|| (silent.all_requests() > 0).then_some(())).expect("it asks");
+        run.signal(Signal::SIGTERM);
+        // Its directory goes with the run.
+        run.wait_for_stderr("ended by SIGTERM");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "the application's", "{subcommand}");
+        run.wait().expect_code(143);
+    }
+}
+
+#[test]
+fn a_stop_signal_that_came_before_ends_an_install_without_a_copy_also_as_pid_one() {
+    let pending = "import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+os.execv(sys.argv[1], sys.argv[1:])";
+    let volume = Directory::new();
+    let install = Meshim::does("install").with([volume.path()]).being_pid_one();
+    let install = install.behind(["/usr/bin/env", "python3", "-c", pending]);
+    install.run().expect_code(143).expect_stderr(&["ended by SIGTERM while copying"]);
+    assert_eq!(std::fs::read_dir(volume.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_stop_signal_ends_what_prints_and_nobody_reads_also_as_pid_one() {
+    for subcommand in ["help", "check", "doctor"] {
+        let stuck = Stuck::new();
+        let script = format!("exec \"$@\" >>{}", stuck.path().display());
+        let run = Meshim::does(subcommand).env("MESHIM_MESH", "none").behind_shell(&script);
+        let run = run.being_pid_one().spawn();
+        // With nobody to ask, what it waits for is room on stdout.
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", run.pid())).ok();
+        poll(|| stat()?.contains("(meshim) S ").then_some(())).expect("it waits");
+        run.signal(Signal::SIGTERM);
+        run.wait().expect_code(143);
+    }
 }
 
 #[test]

@@ -4,10 +4,9 @@
 
 mod requests;
 
-use std::io::Write as _;
-
+use super::ending::{print, stopped};
 use super::pod;
-use super::runtime::block_on;
+use super::runtime::until_stopped;
 use crate::config::{Color, Doctor, Form};
 use crate::core::exit::{Exit, Failure};
 use crate::core::findings::check::{JUDGES, judge_all};
@@ -18,6 +17,7 @@ use crate::core::findings::doctor::pages::{Container, Read, Sockets};
 use crate::core::findings::doctor::report::Report;
 use crate::core::findings::doctor::text::{Look, text};
 use crate::core::sockets::connection::TcpState;
+use crate::io::signals::StopSignals;
 use crate::io::sockets::connections::Connections;
 use crate::io::{processes, terminal};
 
@@ -28,17 +28,17 @@ const MOST_CONNECTIONS: usize = 20_000;
 ///
 /// # Errors
 /// stdout cannot be written.
-pub fn doctor(settings: &Doctor) -> Result<Exit, Failure> {
-    let report = block_on(async { Ok(examine(settings).await) })?;
+pub fn doctor(settings: &Doctor, mut stop: StopSignals) -> Result<Exit, Failure> {
+    let report = match until_stopped(&mut stop, examine(settings))? {
+        Ok(report) => report,
+        Err(signal) => return Ok(stopped(signal, "reading what the proxy says")),
+    };
     let told = if settings.check.form == Form::Json {
         json(&report)
     } else {
         text(&report, look(settings))
     };
-    std::io::stdout()
-        .write_all(told.as_bytes())
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write to stdout: {error}")))?;
-    Ok(if report.is_ok() { Exit::Yes } else { Exit::No })
+    print(&told, if report.is_ok() { Exit::Yes } else { Exit::No }, stop)
 }
 
 fn look(settings: &Doctor) -> Look {

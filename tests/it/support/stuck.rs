@@ -1,8 +1,9 @@
-//! A stderr that nobody reads and that is full, until the test reads it after all.
+//! An output that nobody reads and that is full, until the test reads it after all.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
@@ -23,7 +24,7 @@ impl Stuck {
     /// Full from the start.
     pub(crate) fn new() -> Self {
         let directory = Directory::new();
-        let path = directory.join("stderr");
+        let path = directory.join("output");
         nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("the directory is ours");
         let mut both = File::options();
         let both = both.read(true).write(true).custom_flags(O_NONBLOCK);
@@ -40,9 +41,14 @@ impl Stuck {
         Self { file, said: Vec::new(), directory }
     }
 
+    /// Its path.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.join("output")
+    }
+
     /// A shell script that makes it the stderr of `"$@"`.
     pub(crate) fn script(&self) -> String {
-        format!("exec \"$@\" 2>>{}", self.directory.join("stderr").display())
+        format!("exec \"$@\" 2>>{}", self.path().display())
     }
 
     /// Reads all that is in it now; what was said so far. A line may be there in part.
