@@ -124,6 +124,6 @@ fn supervising_takes_one_thread_little_memory_and_wakes_up_for_nothing() {
     std::thread::sleep(IDLE.saturating_sub(began.elapsed()));
     holds("threads while supervising", status(pid, "Threads:"), 1, 0);
     holds("wake-ups in 10 s while supervising", switches() - before, 0, 0);
-    // In steps of 64 KiB: what the kernel maps of the file at once.
-    holds("KiB resident while supervising", status(pid, "VmRSS:"), 990, 7);
+    // 990 to 1,110, by how the kernel read the file: in steps of 64 KiB, what it maps at once.
+    holds("KiB resident while supervising", status(pid, "VmRSS:"), 1_110, 5);
 }
