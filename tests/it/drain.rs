@@ -263,6 +263,20 @@ fn a_plan_that_does_not_fit_the_proxy_is_a_warning_at_the_start_with_both_remedi
 }
 
 #[test]
+fn who_is_idle_when_the_time_is_over_is_not_out_of_time() {
+    inside(|| {
+        // The default of --drain-min yields to --grace.
+        for options in [&["--drain-min=300ms", "--drain-max=300ms"][..], &["--grace=2200ms"]] {
+            let run = draining_alone(options);
+            run.signal(Signal::SIGTERM);
+            let ended = run.wait().expect_code(5);
+            let ended = ended.expect_stderr(&["drained: no connection to the application is open"]);
+            assert!(!ended.stderr.contains("warning"), "{ended:?}");
+        }
+    });
+}
+
+#[test]
 fn a_proxy_that_ends_with_its_last_connection_is_told_at_the_start() {
     inside(|| {
         let proxy = proxy(0);

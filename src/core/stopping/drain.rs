@@ -188,10 +188,16 @@ impl Drain {
         {
             return Next::Over(Reason::Idle(witnesses));
         }
-        if now >= self.plan.max {
-            return Next::Over(Reason::OutOfTime(self.left()));
-        }
         let kernel = self.kernel.map(|asked| asked.due);
+        if now >= self.plan.max {
+            // Where the shortest time is the longest one, too, nobody has looked since it was over.
+            let is_stale = |(at, _)| at < self.plan.min;
+            let latest = self.kernel.and_then(|asked| asked.latest);
+            return match kernel {
+                Some(due) if due <= now && latest.is_none_or(is_stale) => Next::LookAtConnections,
+                _ => Next::Over(Reason::OutOfTime(self.left())),
+            };
+        }
         let counters = self.counters.map(|(counters, asked)| (counters, asked.due));
         match (kernel, counters) {
             (Some(due), _) if due <= now => Next::LookAtConnections,
@@ -259,6 +265,8 @@ impl Drain {
     /// `Some` where every source that speaks says so, and at least one does.
     fn idle(&self, now: Duration) -> Option<Witnesses> {
         let is_fresh = |at: Duration| at >= self.plan.min;
+        // A look at counters may take long, so that none begins at the end.
+        let is_over = now >= self.plan.max;
         let sample = self.kernel.map(|asked| asked.latest);
         let kernel = match sample {
             Some(Some((at, sample))) if is_fresh(at) && sample.is_idle() => Some(sample),
@@ -269,10 +277,13 @@ impl Drain {
         let open = sample.flatten().map_or(u64::MAX, |(_, sample)| sample.open);
         let counters = match self.counters {
             Some((counters, Asked { latest: Some((at, latest)), .. }))
-                if is_fresh(at) && latest.requests == 0 && latest.connections.min(open) == 0 =>
+                if (is_fresh(at) || is_over)
+                    && latest.requests == 0
+                    && latest.connections.min(open) == 0 =>
             {
                 Some(counters)
             }
+            Some((_, Asked { latest: None, .. })) if is_over => None,
             Some(_) => return None,
             None => None,
         };

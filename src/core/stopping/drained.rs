@@ -46,8 +46,13 @@ fn out_of_time(left: Left) -> String {
         count.map(|count| format!("{count} {}{what}", if count == 1 { one } else { many }))
     });
     let counted: Vec<String> = counted.collect();
+    let Left { requests, connections, at_work } = left;
     if counted.is_empty() {
         "draining is over; what is in flight could not be seen".to_owned()
+    } else if [requests, connections, at_work].iter().all(|count| count.unwrap_or(0) == 0) {
+        "draining is out of time (--drain-max): nothing is in flight at this moment, but \
+         something was just before"
+            .to_owned()
     } else {
         format!("draining is out of time (--drain-max), with {}", counted.join(", "))
     }
@@ -92,5 +97,7 @@ mod tests {
             assert!(sentence.contains(part), "{part}: {sentence}");
         }
         assert!(said(&Reason::OutOfTime(Left::default())).contains("could not be seen"));
+        let between = Left { requests: Some(0), connections: Some(0), at_work: None };
+        assert!(said(&Reason::OutOfTime(between)).contains("something was just before"));
     }
 }

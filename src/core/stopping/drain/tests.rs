@@ -166,6 +166,29 @@ fn what_never_ends_is_cut_at_the_longest_time_and_counted() {
 }
 
 #[test]
+fn idle_at_the_very_end_is_not_out_of_time() {
+    for counters in [None, STATS, Some(Counters::Metrics)] {
+        let world: World<'_> = (counters, &|_, _| requests(0, 7), &|_| at_work(0));
+        for min in [0, 1, 5] {
+            let (reason, over, _) = simulate(plan(min, min), world);
+            let is_at_once = counters.is_some() && min == 0;
+            between(over, min * 1_000, min * 1_000 + 1);
+            let witnesses = idle(reason);
+            assert_eq!(witnesses.kernel, at_work(0));
+            assert_eq!(witnesses.counters, counters.filter(|_| !is_at_once), "{min}");
+        }
+    }
+    // What the kernel saw before the end is not what it says at the end.
+    let busy_at_the_end = |now: Duration| at_work(u64::from(now >= SECOND));
+    let (reason, ..) = simulate(plan(1, 1), (None, &|_, _| Counted::Gone, &busy_at_the_end));
+    assert_eq!(reason, Reason::OutOfTime(Left { at_work: Some(1), ..Left::default() }));
+    // Nothing is in flight whenever we look, and requests begin all the time.
+    let counted = |_: Counters, now: Duration| requests(0, u64::try_from(now.as_millis()).unwrap());
+    let (reason, ..) = simulate(plan(1, 2), (STATS, &counted, &|_| at_work(0)));
+    assert!(matches!(reason, Reason::OutOfTime(_)), "{reason:?}");
+}
+
+#[test]
 fn linkerds_metrics_are_read_once_a_second() {
     let busy = |_: Counters, now: Duration| requests(u64::from(now < 9_100 * MS), 7);
     let (_, over, looks) = simulate(plan(5, 15), (Some(Counters::Metrics), &busy, &|_| at_work(0)));
