@@ -28,6 +28,10 @@ PAUSE = 0.03                    # seconds between two signals
 BURST = 50                      # real-time signals of one kind, which the kernel queues one by one
 PATIENCE = 60                   # seconds for anything that must happen
 GROWTH_KIB = 256                # anonymous memory: a drain and its pages come after the warm-up
+# A user of its own for the supervisor, so that nobody else's signals fill its queue. It may still
+# read what only root may: this checkout, and a python that is root's.
+OWN_USER = ["setpriv", "--reuid=64015", "--regid=64015", "--clear-groups",
+            "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 # musl keeps 34 for itself.
 KINDS = [number for number in sorted(EVERY) if number not in (34, LAST)]
@@ -80,16 +84,21 @@ class Long:
 
 
 class Queue:
-    """The signals that wait for all processes of this user (SigQ of proc_pid_status(5)). Above the limit the kernel drops real-time
-    ones in silence, so another program's flood would be taken for our loss."""
+    """The signals that wait for all processes of the supervisor's user (SigQ of proc_pid_status(5)).
+    Above the limit the kernel drops real-time ones in silence, so another program's flood would be
+    taken for our loss."""
 
-    def __init__(self):
+    def __init__(self, pid):
+        self.status = pathlib.Path(f"/proc/{pid}/status")
         self.crowded = 0.0      # when it was last more than a quarter full
         threading.Thread(target=self.look, daemon=True).start()
 
     def look(self):
         while True:
-            status = pathlib.Path("/proc/self/status").read_text()
+            try:
+                status = self.status.read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                return
             waiting, limit = re.search(r"^SigQ:\s+(\d+)/(\d+)", status, re.M).groups()
             if int(waiting) > int(limit) / 4:
                 self.crowded = time.monotonic()
@@ -136,7 +145,7 @@ class Signals:
 
     def __init__(self, run, failures):
         self.run, self.failures, self.sent, self.got = run, failures, {}, {}
-        self.counts, self.changed, self.queue, self.unjudged = None, threading.Condition(), Queue(), 0
+        self.counts, self.changed, self.queue, self.unjudged = None, threading.Condition(), Queue(run.process.pid), 0
         threading.Thread(target=self.hear, daemon=True).start()
 
     def hear(self):
@@ -224,7 +233,8 @@ def soak(meshim, minutes):
     log = Log(failures)
     application = [sys.executable, "-B", str(pathlib.Path(__file__).with_name("application.py")), str(ORPHANS_A_MINUTE)]
     options = ["--mesh=envoy", f"--admin-url={moody.url}", "--timeout=0", "--drain", "--drain-min=1s", "--drain-max=2s", "--quit=always", "--log=debug"]
-    supervisor = Long("the supervisor", [meshim, *options, "--", *application], stdout=subprocess.PIPE, stderr=log.writer, text=True)
+    own = OWN_USER if os.getuid() == 0 else []
+    supervisor = Long("the supervisor", [*own, meshim, *options, "--", *application], stdout=subprocess.PIPE, stderr=log.writer, text=True)
     waiting = Long("the waiting run", [meshim, "wait", "--mesh=envoy", f"--admin-url={never.url}", "--timeout=0", "--request-timeout=1s"], stderr=subprocess.DEVNULL)
     # Whatever happens here, nothing is left behind.
     pid = None
