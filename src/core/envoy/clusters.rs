@@ -38,7 +38,7 @@ impl Page for Clusters {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         let activity = &mut self.activity;
         self.picker.feed(bytes, &mut |_, part| {
-            if let Some(cluster) = page::read::<Cluster>(part) {
+            if let Some(cluster) = page::read::<ClusterStatus>(part) {
                 add(&cluster, activity);
             }
         })
@@ -49,7 +49,7 @@ impl Page for Clusters {
     }
 }
 
-fn add(cluster: &Cluster, activity: &mut Option<Activity>) {
+fn add(cluster: &ClusterStatus, activity: &mut Option<Activity>) {
     if !cluster.name.starts_with("inbound|") {
         return;
     }
@@ -66,15 +66,15 @@ fn add(cluster: &Cluster, activity: &mut Option<Activity>) {
 }
 
 #[derive(Deserialize)]
-struct Cluster {
+struct ClusterStatus {
     #[serde(default, deserialize_with = "or_default")]
     name: String,
     #[serde(default, deserialize_with = "or_default")]
-    host_statuses: Vec<Host>,
+    host_statuses: Vec<HostStatus>,
 }
 
 #[derive(Deserialize)]
-struct Host {
+struct HostStatus {
     #[serde(default, deserialize_with = "or_default")]
     stats: Vec<Stat>,
 }

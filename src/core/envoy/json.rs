@@ -75,7 +75,7 @@ impl Json<'_> {
     /// Hands over a string as it stands; nothing of it may be told without being cleaned.
     pub fn with_text(self, then: &mut dyn FnMut(&str)) {
         self.0.read(&mut Scalar(&mut |scalar| {
-            if let Found::Text(text) = scalar {
+            if let JsonScalar::Text(text) = scalar {
                 then(text);
             }
         }));
@@ -87,9 +87,9 @@ impl Json<'_> {
         let mut number = None;
         self.0.read(&mut Scalar(&mut |scalar| {
             number = match scalar {
-                Found::Number(found) => Some(found),
-                Found::Text(text) => text.parse().ok(),
-                Found::Float(_) | Found::Flag(_) => None,
+                JsonScalar::Number(found) => Some(found),
+                JsonScalar::Text(text) => text.parse().ok(),
+                JsonScalar::Float(_) | JsonScalar::Flag(_) => None,
             };
         }));
         number
@@ -101,12 +101,12 @@ impl Json<'_> {
         let mut millionths = None;
         self.0.read(&mut Scalar(&mut |scalar| {
             millionths = match scalar {
-                Found::Number(found) => found.checked_mul(MILLION),
-                Found::Float(found) => of_float(found),
-                Found::Text(text) => {
+                JsonScalar::Number(found) => found.checked_mul(MILLION),
+                JsonScalar::Float(found) => of_float(found),
+                JsonScalar::Text(text) => {
                     text.parse::<u64>().ok().and_then(|found| found.checked_mul(MILLION))
                 }
-                Found::Flag(_) => None,
+                JsonScalar::Flag(_) => None,
             };
         }));
         millionths
@@ -116,7 +116,7 @@ impl Json<'_> {
     #[must_use]
     pub fn flag(self) -> bool {
         let mut flag = false;
-        self.0.read(&mut Scalar(&mut |scalar| flag = matches!(scalar, Found::Flag(true))));
+        self.0.read(&mut Scalar(&mut |scalar| flag = matches!(scalar, JsonScalar::Flag(true))));
         flag
     }
 }
@@ -162,7 +162,7 @@ impl<'de, D: Deserializer<'de>> Slot for Once<'de, D> {
 
 /// A scalar as it was found.
 #[derive(Clone, Copy)]
-enum Found<'a> {
+enum JsonScalar<'a> {
     Text(&'a str),
     Number(u64),
     Float(f64),
@@ -174,7 +174,7 @@ trait Visit {
     fn object(&mut self) {}
     fn field(&mut self, _name: &str, _value: Json<'_>) {}
     fn item(&mut self, _value: Json<'_>) {}
-    fn scalar(&mut self, _scalar: Found<'_>) {}
+    fn scalar(&mut self, _scalar: JsonScalar<'_>) {}
 }
 
 struct Fields<'a> {
@@ -200,10 +200,10 @@ impl Visit for Items<'_> {
     }
 }
 
-struct Scalar<'a>(&'a mut dyn FnMut(Found<'_>));
+struct Scalar<'a>(&'a mut dyn FnMut(JsonScalar<'_>));
 
 impl Visit for Scalar<'_> {
-    fn scalar(&mut self, scalar: Found<'_>) {
+    fn scalar(&mut self, scalar: JsonScalar<'_>) {
         (self.0)(scalar);
     }
 }
@@ -238,12 +238,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<(), E> {
-        self.0.scalar(Found::Flag(flag));
+        self.0.scalar(JsonScalar::Flag(flag));
         Ok(())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.0.scalar(Found::Number(number));
+        self.0.scalar(JsonScalar::Number(number));
         Ok(())
     }
 
@@ -252,12 +252,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.0.scalar(Found::Float(number));
+        self.0.scalar(JsonScalar::Float(number));
         Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.scalar(Found::Text(text));
+        self.0.scalar(JsonScalar::Text(text));
         Ok(())
     }
 

@@ -28,8 +28,8 @@ pub struct Picker {
     wanted: &'static [Path],
     most: usize,
     /// The objects and arrays that are open, the outermost first.
-    levels: Vec<Level>,
-    expect: Expect,
+    levels: Vec<OpenValue>,
+    next: NextToken,
     within: Within,
     /// The name of the member that is being read.
     name: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Picker {
 
 /// An object or an array that is open.
 #[derive(Debug)]
-struct Level {
+struct OpenValue {
     is_object: bool,
     /// Which of the wanted paths lead into it, one bit each.
     leads: u32,
@@ -56,7 +56,7 @@ struct Part {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
+enum NextToken {
     Value,
     ElementOrEnd,
     NameOrEnd,
@@ -88,7 +88,7 @@ impl Picker {
             wanted,
             most,
             levels: Vec::new(),
-            expect: Expect::Value,
+            next: NextToken::Value,
             within: Within::Structure,
             name: Vec::new(),
             part: None,
@@ -125,7 +125,7 @@ impl Picker {
     /// # Errors
     /// The object is not complete.
     pub fn finish(&self) -> Result<(), Unread> {
-        if self.expect == Expect::Nothing {
+        if self.next == NextToken::Nothing {
             Ok(())
         } else {
             Err(self.garbage("is JSON that ends at"))
@@ -171,7 +171,7 @@ impl Picker {
                     b'"' => {
                         self.within = Within::Structure;
                         if is_name {
-                            self.expect = Expect::Colon;
+                            self.next = NextToken::Colon;
                         } else {
                             self.end_value(each);
                         }
@@ -199,28 +199,29 @@ impl Picker {
         if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
             return Some(());
         }
-        match (self.expect, byte) {
-            (Expect::NameOrEnd | Expect::ElementOrEnd | Expect::CommaOrEnd, b'}' | b']') => {
-                self.close(byte, each)
-            }
-            (Expect::NameOrEnd | Expect::Name, b'"') => {
+        match (self.next, byte) {
+            (
+                NextToken::NameOrEnd | NextToken::ElementOrEnd | NextToken::CommaOrEnd,
+                b'}' | b']',
+            ) => self.close(byte, each),
+            (NextToken::NameOrEnd | NextToken::Name, b'"') => {
                 self.keep(byte);
                 self.name.clear();
                 self.within = Within::String { is_name: true, is_escaped: false };
                 Some(())
             }
-            (Expect::Colon, b':') => {
+            (NextToken::Colon, b':') => {
                 self.keep(byte);
-                self.expect = Expect::Value;
+                self.next = NextToken::Value;
                 Some(())
             }
-            (Expect::CommaOrEnd, b',') => {
+            (NextToken::CommaOrEnd, b',') => {
                 self.keep(byte);
                 let is_object = self.levels.last()?.is_object;
-                self.expect = if is_object { Expect::Name } else { Expect::Value };
+                self.next = if is_object { NextToken::Name } else { NextToken::Value };
                 Some(())
             }
-            (Expect::Value | Expect::ElementOrEnd, _) => self.value(byte),
+            (NextToken::Value | NextToken::ElementOrEnd, _) => self.value(byte),
             _ => None,
         }
     }
@@ -244,8 +245,8 @@ impl Picker {
                 let is_object = byte == b'{';
                 // Inside a part there is nothing to look for.
                 let leads = if self.part.is_some() { 0 } else { leads };
-                self.levels.push(Level { is_object, leads });
-                self.expect = if is_object { Expect::NameOrEnd } else { Expect::ElementOrEnd };
+                self.levels.push(OpenValue { is_object, leads });
+                self.next = if is_object { NextToken::NameOrEnd } else { NextToken::ElementOrEnd };
             }
             b'"' => self.within = Within::String { is_name: false, is_escaped: false },
             byte if is_of_scalar(byte) => self.within = Within::Scalar,
@@ -288,7 +289,7 @@ impl Picker {
 
     /// A value has ended; if it is the part, it is told.
     fn end_value(&mut self, each: &mut dyn FnMut(Path, Option<&[u8]>)) {
-        self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
+        self.next = if self.levels.is_empty() { NextToken::Nothing } else { NextToken::CommaOrEnd };
         if let Some(part) = self.part.take_if(|part| part.level == self.levels.len()) {
             each(part.path, (!part.is_too_long).then_some(&part.bytes));
         }

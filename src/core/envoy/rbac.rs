@@ -11,7 +11,7 @@ const MOST_POLICIES: usize = 50;
 
 /// What happens where a policy matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Action {
+pub enum RbacAction {
     /// Whoever matches none is refused. Protobuf's JSON leaves it out.
     #[default]
     Allow,
@@ -45,7 +45,7 @@ pub struct Policy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rbac {
     /// What a match does.
-    pub action: Action,
+    pub action: RbacAction,
     /// The first 50 policies by name.
     pub policies: Vec<Policy>,
     /// Is there a policy, also among those not kept, that means anybody?
@@ -66,9 +66,9 @@ impl Rbac {
         let is_object = rules.fields(&mut |name, value| match name {
             "action" => value.with_text(&mut |action| {
                 rbac.action = match action {
-                    "ALLOW" => Action::Allow,
-                    "DENY" => Action::Deny,
-                    _ => Action::Other,
+                    "ALLOW" => RbacAction::Allow,
+                    "DENY" => RbacAction::Deny,
+                    _ => RbacAction::Other,
                 };
             }),
             // A matcher tree instead of policies: nobody knows whom it lets in.
@@ -94,12 +94,12 @@ impl Rbac {
     /// Does it refuse everybody, because it allows and no policy of it means anybody?
     #[must_use]
     pub fn admits_nobody(&self) -> bool {
-        self.action == Action::Allow && !self.has_match
+        self.action == RbacAction::Allow && !self.has_match
     }
 
     /// The policies that refuse everybody on purpose.
     pub fn refusals(&self) -> impl Iterator<Item = &Policy> {
-        let denies = self.action == Action::Deny;
+        let denies = self.action == RbacAction::Deny;
         self.policies.iter().filter(move |policy| denies && policy.whom == Whom::Everybody)
     }
 }

@@ -61,7 +61,7 @@ impl Page for StatsPage {
             let (owner, counter) = name.rsplit_once(".downstream_")?;
             Some((owner.trim_end_matches(';'), counter, *value))
         });
-        let counters: Vec<Counter<'_>> = counters.collect();
+        let counters: Vec<DownstreamCounter<'_>> = counters.collect();
         Ok(activity(&counters))
     }
 }
@@ -80,11 +80,11 @@ fn is_counted(name: &str) -> bool {
 }
 
 /// What stands before `.downstream_`, what behind it, and the value.
-type Counter<'a> = (&'a str, &'a str, u64);
+type DownstreamCounter<'a> = (&'a str, &'a str, u64);
 
 /// Requests of the HTTP connection managers, and those connections of the listeners that no such
 /// manager has.
-fn activity(counters: &[Counter<'_>]) -> Option<Activity> {
+fn activity(counters: &[DownstreamCounter<'_>]) -> Option<Activity> {
     let (managers, listeners) = (managers(counters), listeners(counters));
     // Istio names the inbound ones so; else a listener without a name may have an outbound one.
     let named = managers.iter().any(|(name, ..)| name.starts_with("inbound"));
@@ -108,7 +108,7 @@ fn activity(counters: &[Counter<'_>]) -> Option<Activity> {
 }
 
 /// All but the proxy's own.
-fn managers<'a>(counters: &[Counter<'a>]) -> Vec<Counter<'a>> {
+fn managers<'a>(counters: &[DownstreamCounter<'a>]) -> Vec<DownstreamCounter<'a>> {
     let managers = counters.iter().filter_map(|(owner, counter, value)| {
         let name = owner.strip_prefix("http.")?;
         (!OWN_MANAGERS.contains(&name)).then_some((name, *counter, *value))
@@ -118,14 +118,14 @@ fn managers<'a>(counters: &[Counter<'a>]) -> Vec<Counter<'a>> {
 
 /// Istio's inbound listener alone where there is one, whose outbound ones have the addresses of
 /// other Services; else all but the proxy's own and those named outbound.
-fn listeners<'a>(counters: &[Counter<'a>]) -> Vec<Counter<'a>> {
+fn listeners<'a>(counters: &[DownstreamCounter<'a>]) -> Vec<DownstreamCounter<'a>> {
     let listeners = counters.iter().filter_map(|(owner, counter, value)| {
         let name = owner.strip_prefix("listener.")?;
         let is_own = OWN_LISTENERS.iter().any(|own| name.starts_with(own))
             || OWN_PORTS.iter().any(|port| name.ends_with(port));
         (!is_own && !is_outbound(name)).then_some((name, *counter, *value))
     });
-    let listeners: Vec<Counter<'_>> = listeners.collect();
+    let listeners: Vec<DownstreamCounter<'_>> = listeners.collect();
     let is_istios = |name: &str| name.ends_with(ISTIO_INBOUND);
     let is_istio = listeners.iter().any(|(name, ..)| is_istios(name));
     listeners.into_iter().filter(|(name, ..)| !is_istio || is_istios(name)).collect()
@@ -137,7 +137,11 @@ fn is_outbound(name: &str) -> bool {
 }
 
 /// `None` where there is no such counter, or where it is hidden.
-fn sum(counters: &[Counter<'_>], wanted: &str, keep: impl Fn(&str) -> bool) -> Option<u64> {
+fn sum(
+    counters: &[DownstreamCounter<'_>],
+    wanted: &str,
+    keep: impl Fn(&str) -> bool,
+) -> Option<u64> {
     let kept = counters.iter().filter(|(name, counter, _)| *counter == wanted && keep(name));
     kept.fold(None, |sum, (.., value)| Some(sum.unwrap_or(0_u64).saturating_add(*value)))
 }
