@@ -10,9 +10,9 @@ use crate::core::mesh::Mesh;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::signal::Signal;
 use crate::core::waiting::change::Change;
-use crate::core::waiting::pacing::Limits;
+use crate::core::waiting::pacing::WaitLimits;
 use crate::core::waiting::step::Step;
-use crate::core::waiting::wait::{Plan, Wait};
+use crate::core::waiting::wait::{Wait, WaitPlan};
 use crate::io::signals::StopSignals;
 
 /// What is beside us: drained, judged and asked to end afterwards.
@@ -44,12 +44,12 @@ pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Found, 
     if let Some(mesh) = given.mesh {
         return Ok(Found { proxy: Some(Proxy::at(mesh, given)), is_certain: true });
     }
-    let limits = Limits {
+    let limits = WaitLimits {
         timeout: Some(FOUND_WITHIN),
         absent_after: Some(Duration::ZERO),
         request_timeout: FOUND_WITHIN,
     };
-    let plan = Plan { given: given.clone(), injected: None, others: Vec::new(), limits };
+    let plan = WaitPlan { given: given.clone(), injected: None, others: Vec::new(), limits };
     let mut waiter = Waiter::new(&plan, Wait::new(&plan).0, stop);
     while !waiter.wait.is_certain() {
         let done = match waiter.wait.next(waiter.now()) {

@@ -10,7 +10,7 @@ use crate::core::envoy::counters::CountersPage;
 use crate::core::envoy::init_dump::InitDump;
 use crate::core::envoy::listeners::ListenersPage;
 use crate::core::signal::Signal;
-use crate::core::waiting::case::Hints;
+use crate::core::waiting::not_ready::Hints;
 use crate::core::waiting::wait::Wait;
 use crate::io::signals::StopSignals;
 

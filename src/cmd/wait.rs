@@ -6,14 +6,14 @@
 use super::found::Found;
 use super::waiter::{End, Waiter};
 use crate::core::exit::{Exit, Failure};
-use crate::core::waiting::wait::{Plan, Wait};
+use crate::core::waiting::wait::{Wait, WaitPlan};
 use crate::io::signals::StopSignals;
 
 /// `meshim wait`: 0 when the proxy is ready or there is none to wait for, 1 when it is not in time.
 ///
 /// # Errors
 /// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
-pub fn wait(plan: &Plan, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn wait(plan: &WaitPlan, mut stop: StopSignals) -> Result<Exit, Failure> {
     match until_ready(plan, &mut stop).end? {
         End::Ready | End::WithoutProxy => Ok(Exit::Yes),
         End::TimedOut(sentence) => Err(Failure::timed_out(Exit::No, sentence)),
@@ -30,7 +30,7 @@ pub(super) struct Waited {
 }
 
 /// Waits until everything that `plan` names is ready.
-pub(super) fn until_ready(plan: &Plan, stop: &mut StopSignals) -> Waited {
+pub(super) fn until_ready(plan: &WaitPlan, stop: &mut StopSignals) -> Waited {
     let (wait, first) = Wait::new(plan);
     let mut waiter = Waiter::new(plan, wait, stop);
     if let (Some(_), Some(mesh)) = (plan.injected, plan.given.mesh) {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::core::duration::{Spoken, millis};
-use crate::core::waiting::case::Hints;
 use crate::core::waiting::change::Change;
+use crate::core::waiting::not_ready::Hints;
 use crate::core::waiting::wait::Wait;
 
 /// What was told so far.

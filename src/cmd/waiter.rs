@@ -14,12 +14,12 @@ use crate::core::envoy::server_info::ServerInfoPage;
 use crate::core::exit::{Exit, Failure};
 use crate::core::profile::Expect;
 use crate::core::signal::Signal;
-use crate::core::waiting::case::Hints;
 use crate::core::waiting::change::Change;
+use crate::core::waiting::not_ready::Hints;
 use crate::core::waiting::observation::{self, Observation, Trust};
 use crate::core::waiting::pacing::Reminders;
 use crate::core::waiting::step::{Ending, Step};
-use crate::core::waiting::wait::{Plan, Wait};
+use crate::core::waiting::wait::{Wait, WaitPlan};
 use crate::core::waiting::watched::Place;
 use crate::io::http::poller::Looked;
 use crate::io::http::pollers::Pollers;
@@ -51,7 +51,7 @@ pub(super) struct Waiter<'a> {
 
 impl<'a> Waiter<'a> {
     /// A wait that begins now.
-    pub(super) fn new(plan: &Plan, wait: Wait, stop: &'a mut StopSignals) -> Self {
+    pub(super) fn new(plan: &WaitPlan, wait: Wait, stop: &'a mut StopSignals) -> Self {
         Self {
             wait,
             progress: Progress::new(plan.limits.timeout),

@@ -43,7 +43,7 @@ pub use self::unstarted::Unstarted;
 use crate::cli::{Cli, Sub};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
-use crate::core::waiting::wait::Plan;
+use crate::core::waiting::wait::WaitPlan;
 
 /// What this run is to do.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub enum Job {
     /// Wait, check, then become the command.
     Run(Box<Run>),
     /// Wait for the proxy, nothing else.
-    Wait(Plan),
+    Wait(WaitPlan),
     /// Drain, then return.
     Drain(Drain),
     /// Ask the proxy to end.

@@ -10,13 +10,13 @@ use super::supervise::Supervise;
 use crate::cli::RunArgs;
 use crate::core::signal::{Signal, UnknownSignal};
 use crate::core::stopping::stop_set::StopSet;
-use crate::core::waiting::wait::Plan;
+use crate::core::waiting::wait::WaitPlan;
 
 /// Settings of the default job.
 #[derive(Debug)]
 pub struct Run {
     /// For which proxy, how long.
-    pub wait: Plan,
+    pub wait: WaitPlan,
     /// What a timeout does.
     pub on_timeout: OnTimeout,
     /// What an error finding does.

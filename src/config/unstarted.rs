@@ -11,8 +11,8 @@ use crate::core::duration;
 use crate::core::endpoint::Endpoint;
 use crate::core::proxy::Given;
 use crate::core::stopping::quit_when::QuitWhen;
-use crate::core::waiting::pacing::Limits;
-use crate::core::waiting::wait::Plan;
+use crate::core::waiting::pacing::WaitLimits;
+use crate::core::waiting::wait::WaitPlan;
 
 /// How long a proxy that is only to be asked to end is waited for at most, also where `--timeout`
 /// allows more: nothing else is going to happen in this container.
@@ -25,9 +25,9 @@ const LONGEST: Duration = Duration::from_mins(2);
 const ABSENT_AFTER: Duration = Duration::from_secs(10);
 
 /// `limits` as they bound a wait for a proxy that is only to be asked to end.
-fn bounded(limits: Limits, given: &Given) -> Limits {
+fn bounded(limits: WaitLimits, given: &Given) -> WaitLimits {
     let usual = given.mesh.is_none().then_some(ABSENT_AFTER);
-    Limits {
+    WaitLimits {
         timeout: Some(limits.timeout.map_or(LONGEST, |timeout| timeout.min(LONGEST))),
         absent_after: limits.absent_after.or(usual),
         ..limits
@@ -38,7 +38,7 @@ fn bounded(limits: Limits, given: &Given) -> Limits {
 #[derive(Clone, Debug)]
 pub struct Unstarted {
     /// Which proxy, and how long it may take to show up.
-    pub wait: Plan,
+    pub wait: WaitPlan,
     /// Whom to ask; empty is the mesh's own.
     pub quit_urls: Vec<Endpoint>,
     /// How long all of it may take after a stop signal; `None` is the usual time.
@@ -48,10 +48,10 @@ pub struct Unstarted {
 impl Unstarted {
     /// By settings that are right.
     #[must_use]
-    pub fn of(wait: &Plan, supervise: &Supervise) -> Self {
+    pub fn of(wait: &WaitPlan, supervise: &Supervise) -> Self {
         let limits = bounded(wait.limits, &wait.given);
         Self {
-            wait: Plan { limits, others: Vec::new(), ..wait.clone() },
+            wait: WaitPlan { limits, others: Vec::new(), ..wait.clone() },
             quit_urls: supervise.quit_urls.clone(),
             grace: supervise.grace,
         }
@@ -74,13 +74,13 @@ pub(super) fn of_wrong(input: &Input, args: &RunArgs) -> Option<Unstarted> {
     };
     let timeout = optional(&mut reader, "timeout", args.wait.timeout.as_ref());
     let timeout = timeout.filter(|timeout| !timeout.is_zero());
-    let limits = Limits {
+    let limits = WaitLimits {
         timeout,
         absent_after: optional(&mut reader, "absent_after", args.wait.absent_after.as_ref()),
         request_timeout: reader.request_timeout(&args.wait.proxy).unwrap_or(Duration::from_secs(1)),
     };
     Some(Unstarted {
-        wait: Plan { limits: bounded(limits, &given), given, injected, others: Vec::new() },
+        wait: WaitPlan { limits: bounded(limits, &given), given, injected, others: Vec::new() },
         quit_urls: reader.quit_urls(&args.supervise.urls, remote).unwrap_or_default(),
         grace: optional(&mut reader, "grace", args.supervise.grace.as_ref()),
     })

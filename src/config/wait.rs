@@ -13,15 +13,15 @@ use crate::core::duration::{self, Spoken};
 use crate::core::endpoint::Endpoint;
 use crate::core::profile::{Expect, Ready};
 use crate::core::proxy::Given;
-use crate::core::waiting::pacing::Limits;
-use crate::core::waiting::wait::Plan;
+use crate::core::waiting::pacing::WaitLimits;
+use crate::core::waiting::wait::WaitPlan;
 
 /// How long to wait in all: most proxies are ready within ten seconds, and a kubelet that pulls
 /// images or a control plane that restarts takes a minute.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Reader<'_> {
-    pub(super) fn wait(&mut self, args: &WaitArgs) -> Result<Plan, Wrong> {
+    pub(super) fn wait(&mut self, args: &WaitArgs) -> Result<WaitPlan, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
         self.wait_for(args, given.as_ref(), remote)
@@ -33,7 +33,7 @@ impl Reader<'_> {
         args: &WaitArgs,
         given: Result<&Given, &Wrong>,
         remote: Remote,
-    ) -> Result<Plan, Wrong> {
+    ) -> Result<WaitPlan, Wrong> {
         let timeout = self.optional("timeout", args.timeout.as_ref(), duration::parse);
         let absent_after =
             self.optional("absent_after", args.absent_after.as_ref(), duration::parse);
@@ -53,14 +53,14 @@ impl Reader<'_> {
         // A default yields: a long --absent-after has its time, and a proxy that has shown up then
         // has the usual time behind it.
         let usual = absent_after.filter(|absent| *absent >= TIMEOUT).unwrap_or_default() + TIMEOUT;
-        let limits = Limits {
+        let limits = WaitLimits {
             timeout: Some(timeout.unwrap_or(usual)).filter(|timeout| !timeout.is_zero()),
             absent_after,
             request_timeout: request_timeout?,
         };
         remote?;
         let given = given.map_err(|wrong| *wrong)?.clone();
-        Ok(Plan { injected: injected?, given, others: others?, limits })
+        Ok(WaitPlan { injected: injected?, given, others: others?, limits })
     }
 
     /// `MESHIM_INJECTED`: the value of an annotation that the injector of a mesh writes, by the

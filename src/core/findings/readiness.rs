@@ -8,9 +8,9 @@ use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::judged::Judged;
 use crate::core::findings::pod::{Expected, Pod};
 use crate::core::mesh::Mesh;
-use crate::core::waiting::case::{AgentSeen, Case, Hints, SeenAt};
 use crate::core::waiting::causes;
 use crate::core::waiting::diagnosis;
+use crate::core::waiting::not_ready::{AgentSeen, Hints, NotReady, SeenAt};
 use crate::core::waiting::observation::Observation;
 
 const SOURCE: &str = "the proxy's own readiness endpoints, as a wait reads them";
@@ -49,7 +49,7 @@ pub fn judge(pod: &Pod) -> Judged {
         severity: Severity::Error,
         seen: format!("the {mesh} proxy {what}: {last}"),
         why: NO_TRAFFIC.to_owned(),
-        remedy: causes::advice(&Case { agent, ..Case::of(mesh, seen, &hints) }),
+        remedy: causes::advice(&NotReady { agent, ..NotReady::of(mesh, seen, &hints) }),
         source: SOURCE,
     }]
     .into()

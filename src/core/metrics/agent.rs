@@ -15,7 +15,7 @@ const MOST_LINE: usize = 4 * 1024;
 
 /// What the agent told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Agent {
+pub struct AgentMetrics {
     /// The memory limit of the proxy's container, in bytes, where it has one: Istio's injector sets
     /// GOMEMLIMIT to it, else Kubernetes fills in the node's memory.
     pub memory_limit: Option<u64>,
@@ -29,17 +29,17 @@ pub struct Agent {
 #[derive(Debug)]
 pub struct AgentPage {
     lines: Lines,
-    agent: Agent,
+    agent: AgentMetrics,
 }
 
 impl Page for AgentPage {
-    type Content = Agent;
+    type Content = AgentMetrics;
     const QUERY: &'static str = "/metrics";
     const MOST_BYTES: usize = 16 * 1024 * 1024;
     const WITHIN: Duration = Duration::from_secs(5);
 
     fn begin() -> Self {
-        Self { lines: Lines::new(MOST_LINE), agent: Agent::default() }
+        Self { lines: Lines::new(MOST_LINE), agent: AgentMetrics::default() }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
@@ -48,14 +48,14 @@ impl Page for AgentPage {
         Ok(())
     }
 
-    fn end(self) -> Result<Agent, Unread> {
+    fn end(self) -> Result<AgentMetrics, Unread> {
         let Self { lines, mut agent } = self;
         lines.finish(&mut |line| agent.take(line));
         Ok(agent)
     }
 }
 
-impl Agent {
+impl AgentMetrics {
     fn take(&mut self, line: &str) {
         let Some(sample) =
             Sample::read(line).filter(|sample| sample.name.starts_with("istio_agent_"))
@@ -87,8 +87,11 @@ mod tests {
                     istio_agent_process_resident_memory_bytes 4.2e+07\n\
                     process_resident_memory_bytes 1\n";
         let agent = whole::<AgentPage>(text.as_bytes()).unwrap();
-        let expected =
-            Agent { memory_limit: Some(1 << 30), memory: Some(42_000_000), failed_requests: 5 };
+        let expected = AgentMetrics {
+            memory_limit: Some(1 << 30),
+            memory: Some(42_000_000),
+            failed_requests: 5,
+        };
         assert_eq!(agent, expected);
     }
 }

@@ -5,11 +5,11 @@
 use crate::core::answer::Fault;
 use crate::core::endpoint::Address;
 use crate::core::envoy::state::State;
-use crate::core::waiting::case::{AgentSeen, Case, SeenAt};
+use crate::core::waiting::not_ready::{AgentSeen, NotReady, SeenAt};
 use crate::core::waiting::observation::Observation;
 
 /// The causes, the most telling first; the first that fits is told.
-const CAUSES: [fn(&Case<'_>) -> Option<String>; 12] = [
+const CAUSES: [fn(&NotReady<'_>) -> Option<String>; 12] = [
     nothing_seen,
     another_mesh,
     agent_without_envoy,
@@ -26,7 +26,7 @@ const CAUSES: [fn(&Case<'_>) -> Option<String>; 12] = [
 
 /// The likely cause and the remedy, as a clause.
 #[must_use]
-pub fn advice(case: &Case<'_>) -> String {
+pub fn advice(case: &NotReady<'_>) -> String {
     CAUSES.iter().find_map(|cause| cause(case)).unwrap_or_else(|| {
         let plane = case.mesh.profile().control_plane;
         format!(
@@ -35,11 +35,11 @@ pub fn advice(case: &Case<'_>) -> String {
     })
 }
 
-fn nothing_seen(case: &Case<'_>) -> Option<String> {
+fn nothing_seen(case: &NotReady<'_>) -> Option<String> {
     case.seen.is_empty().then(|| "it is too early to say why".to_owned())
 }
 
-fn another_mesh(case: &Case<'_>) -> Option<String> {
+fn another_mesh(case: &NotReady<'_>) -> Option<String> {
     let other = case.other_mesh.filter(|_| case.is_refused())?;
     Some(format!(
         "nobody listens there, but the {other} proxy's ports are taken: is --mesh {other} meant?"
@@ -47,7 +47,7 @@ fn another_mesh(case: &Case<'_>) -> Option<String> {
 }
 
 /// The sidecar is there, and its Envoy is not.
-fn agent_without_envoy(case: &Case<'_>) -> Option<String> {
+fn agent_without_envoy(case: &NotReady<'_>) -> Option<String> {
     let agent = case.mesh.profile().agent.filter(|_| case.is_refused())?;
     let (name, container) = (agent.name, agent.container);
     match case.agent {
@@ -65,7 +65,7 @@ fn agent_without_envoy(case: &Case<'_>) -> Option<String> {
     }
 }
 
-fn gone(case: &Case<'_>) -> Option<String> {
+fn gone(case: &NotReady<'_>) -> Option<String> {
     (case.is_refused() && case.was_there).then(|| {
         "something answered there before and is gone: has the proxy ended, or is it restarting? \
          Look at its log, also at that of its last run"
@@ -73,7 +73,7 @@ fn gone(case: &Case<'_>) -> Option<String> {
     })
 }
 
-fn nobody(case: &Case<'_>) -> Option<String> {
+fn nobody(case: &NotReady<'_>) -> Option<String> {
     let unix = case.any_unix();
     case.is_refused().then(|| {
         let neighbour = if unix {
@@ -89,7 +89,7 @@ fn nobody(case: &Case<'_>) -> Option<String> {
     })
 }
 
-fn live_and_denied(case: &Case<'_>) -> Option<String> {
+fn live_and_denied(case: &NotReady<'_>) -> Option<String> {
     let plane = case.mesh.profile().control_plane;
     case.any(|seen| *seen == Observation::Ready).then(|| {
         let rejected = &case.hints.rejected;
@@ -108,7 +108,7 @@ fn live_and_denied(case: &Case<'_>) -> Option<String> {
     })
 }
 
-fn initializing(case: &Case<'_>) -> Option<String> {
+fn initializing(case: &NotReady<'_>) -> Option<String> {
     let Some(state @ (State::PreInitializing | State::Initializing)) = case.state() else {
         return None;
     };
@@ -119,7 +119,7 @@ fn initializing(case: &Case<'_>) -> Option<String> {
     Some(format!("Envoy is {state} and waits for {targets}: is {plane} reachable from this pod?"))
 }
 
-fn draining(case: &Case<'_>) -> Option<String> {
+fn draining(case: &NotReady<'_>) -> Option<String> {
     let is_ending = |state: &State| match state {
         State::Draining => true,
         State::Other(word) => word == "TERMINATING",
@@ -131,7 +131,7 @@ fn draining(case: &Case<'_>) -> Option<String> {
     })
 }
 
-fn agent_alone(case: &Case<'_>) -> Option<String> {
+fn agent_alone(case: &NotReady<'_>) -> Option<String> {
     let agent = case.mesh.profile().agent?;
     case.any(|seen| matches!(seen, Observation::AgentRuns(_))).then(|| {
         format!(
@@ -141,7 +141,7 @@ fn agent_alone(case: &Case<'_>) -> Option<String> {
     })
 }
 
-fn somebody_else(case: &Case<'_>) -> Option<String> {
+fn somebody_else(case: &NotReady<'_>) -> Option<String> {
     let is_foreign = |seen: &&SeenAt<'_>| matches!(seen.1, Observation::Foreign { .. });
     let (endpoint, seen) = case.seen.iter().find(is_foreign)?;
     let place = match &endpoint.url.address {
@@ -154,7 +154,7 @@ fn somebody_else(case: &Case<'_>) -> Option<String> {
     ))
 }
 
-fn kept_out(case: &Case<'_>) -> Option<String> {
+fn kept_out(case: &NotReady<'_>) -> Option<String> {
     if case.any(|seen| *seen == Observation::Locked) {
         return Some(
             "the proxy allows other paths only: add this one to its admin allow_paths, or set \
@@ -171,7 +171,7 @@ fn kept_out(case: &Case<'_>) -> Option<String> {
     })
 }
 
-fn by_a_fault(case: &Case<'_>) -> Option<String> {
+fn by_a_fault(case: &NotReady<'_>) -> Option<String> {
     let any = |is: fn(&Fault) -> bool| {
         case.any(|seen| matches!(seen, Observation::Failed(fault) if is(fault)))
     };

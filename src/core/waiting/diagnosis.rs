@@ -6,13 +6,13 @@ use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
 use crate::core::profile::Ready;
-use crate::core::waiting::case::{Case, SeenAt};
 use crate::core::waiting::causes::advice;
+use crate::core::waiting::not_ready::{NotReady, SeenAt};
 use crate::core::waiting::observation::Observation;
 
 /// What was last seen of a proxy, and what may be behind it.
 #[must_use]
-pub fn explain(case: &Case<'_>) -> String {
+pub fn explain(case: &NotReady<'_>) -> String {
     let looks = if case.looks == 1 { "1 look".to_owned() } else { format!("{} looks", case.looks) };
     format!("{} ({looks}); {}", last_seen(&case.seen), advice(case))
 }

@@ -1,10 +1,10 @@
 //! Waiting: which proxy, what a look saw, when to look again, and why the proxy is not ready.
 
-pub mod case;
 pub mod causes;
 pub mod change;
 pub mod detection;
 pub mod diagnosis;
+pub mod not_ready;
 pub mod observation;
 pub mod pacing;
 mod readiness;

@@ -71,7 +71,7 @@ impl Reminders {
 
 /// What bounds the wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct WaitLimits {
     /// The whole wait; `None` is for ever.
     pub timeout: Option<Duration>,
     /// Start without a proxy when none has shown up at all by then.
@@ -80,7 +80,7 @@ pub struct Limits {
     pub request_timeout: Duration,
 }
 
-impl Limits {
+impl WaitLimits {
     /// Is the time over?
     #[must_use]
     pub fn is_over(&self, now: Duration) -> bool {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::core::mesh::Mesh;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::sockets::listener::Listener;
-use crate::core::waiting::case::AgentSeen;
 use crate::core::waiting::change::Change;
 use crate::core::waiting::detection::{self, Detected, Sign, Strength};
+use crate::core::waiting::not_ready::AgentSeen;
 use crate::core::waiting::observation::{Observation, Trust};
 use crate::core::waiting::readiness::Readiness;
 use crate::core::waiting::watched::Place;
@@ -20,7 +20,7 @@ pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Which proxy the wait is for.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(super) enum SearchPhase {
     /// Nobody has shown up yet.
     Searching,
     /// This one.
@@ -104,7 +104,7 @@ impl Watch {
 #[derive(Debug)]
 pub(super) struct Search {
     given: Given,
-    pub(super) phase: Phase,
+    pub(super) phase: SearchPhase,
     /// Guesses that an answer has refuted, and when.
     refuted: Vec<(Mesh, Observation, Duration)>,
     pub(super) agent: AgentSeen,
@@ -116,9 +116,9 @@ impl Search {
     /// One that has seen nothing yet.
     pub(super) fn new(given: Given) -> Self {
         let phase = match given.mesh.map(|mesh| Proxy::at(mesh, &given)) {
-            None => Phase::Searching,
-            Some(proxy) if proxy.ready.is_empty() => Phase::Without,
-            Some(proxy) => Phase::Watching(Box::new(Watch::new(proxy, Basis::Named, &given))),
+            None => SearchPhase::Searching,
+            Some(proxy) if proxy.ready.is_empty() => SearchPhase::Without,
+            Some(proxy) => SearchPhase::Watching(Box::new(Watch::new(proxy, Basis::Named, &given))),
         };
         Self { given, phase, refuted: Vec::new(), agent: AgentSeen::Never, other_mesh: None }
     }
@@ -130,17 +130,17 @@ impl Search {
 
     pub(super) const fn watch(&self) -> Option<&Watch> {
         match &self.phase {
-            Phase::Watching(watch) => Some(watch),
-            Phase::Searching | Phase::Without => None,
+            SearchPhase::Watching(watch) => Some(watch),
+            SearchPhase::Searching | SearchPhase::Without => None,
         }
     }
 
     /// Has nobody shown up, as far as looks and lists of sockets tell?
     pub(super) fn is_nobody(&self) -> bool {
         match &self.phase {
-            Phase::Searching => true,
-            Phase::Watching(watch) => watch.is_nobody(),
-            Phase::Without => false,
+            SearchPhase::Searching => true,
+            SearchPhase::Watching(watch) => watch.is_nobody(),
+            SearchPhase::Without => false,
         }
     }
 
@@ -159,7 +159,7 @@ impl Search {
         let refuted = self.refuted.iter().filter(|(.., at)| now < *at + AGAIN);
         let refuted: Vec<Mesh> = refuted.map(|(mesh, ..)| *mesh).collect();
         let mut change = None;
-        if let Phase::Watching(watch) = &mut self.phase {
+        if let SearchPhase::Watching(watch) = &mut self.phase {
             let sign = detection::sign_of(watch.proxy.mesh, listening);
             watch.listens = sign.is_some();
             if let Some(agent) = watch.proxy.mesh.profile().agent {
@@ -183,19 +183,19 @@ impl Search {
         let detected = detection::detect(listening, &refuted);
         let suspect = || is_last_chance.then(|| detection::suspect(listening, &refuted)).flatten();
         match &self.phase {
-            Phase::Without => None,
-            Phase::Watching(watch) => match detected {
+            SearchPhase::Without => None,
+            SearchPhase::Watching(watch) => match detected {
                 Detected::Sidecar(sign) if watch.yields_to(sign) => Some(self.wait_for(sign)),
                 _ if watch.has_vanished() => {
-                    self.phase = Phase::Searching;
+                    self.phase = SearchPhase::Searching;
                     Some(Change::Searching)
                 }
                 _ => change,
             },
-            Phase::Searching => match detected {
+            SearchPhase::Searching => match detected {
                 Detected::Sidecar(sign) => Some(self.wait_for(sign)),
                 Detected::Ambient => {
-                    self.phase = Phase::Without;
+                    self.phase = SearchPhase::Without;
                     Some(Change::Ambient)
                 }
                 Detected::Nothing => match Proxy::of_urls(&self.given) {
@@ -214,7 +214,7 @@ impl Search {
         let first = proxy.ready.first().map(ToString::to_string).unwrap_or_default();
         let is_known = self.refuted.iter().any(|(mesh, ..)| *mesh == proxy.mesh);
         let mesh = proxy.mesh;
-        self.phase = Phase::Watching(Box::new(Watch::new(proxy, basis, &self.given)));
+        self.phase = SearchPhase::Watching(Box::new(Watch::new(proxy, basis, &self.given)));
         if is_known { Change::AskingAgain(mesh) } else { Change::WaitingFor(mesh, first) }
     }
 
@@ -227,7 +227,7 @@ impl Search {
         seen: Observation,
         proves: bool,
     ) -> Option<Change> {
-        let Phase::Watching(watch) = &mut self.phase else { return None };
+        let SearchPhase::Watching(watch) = &mut self.phase else { return None };
         watch.readiness.observe(place, now, took, seen);
         let mesh = watch.proxy.mesh;
         if proves {
@@ -244,7 +244,7 @@ impl Search {
         let before = self.refuted.iter().position(|(refuted, ..)| *refuted == mesh);
         let before = before.map(|place| self.refuted.swap_remove(place));
         self.refuted.push((mesh, seen.clone(), now));
-        self.phase = Phase::Searching;
+        self.phase = SearchPhase::Searching;
         let is_news = before.is_none_or(|(_, before, _)| before != seen);
         is_news.then_some(Change::Refuted(mesh, at, seen))
     }

@@ -11,12 +11,12 @@ use crate::core::endpoint::Endpoint;
 use crate::core::profile::Ready;
 use crate::core::proxy::{Given, Proxy};
 use crate::core::sockets::listener::Listener;
-use crate::core::waiting::case::{Case, Hints};
 use crate::core::waiting::change::Change;
 use crate::core::waiting::diagnosis;
+use crate::core::waiting::not_ready::{Hints, NotReady};
 use crate::core::waiting::observation::{Observation, Trust};
-use crate::core::waiting::pacing::{Distance, Limits, pause};
-use crate::core::waiting::search::{AGAIN, Basis, Phase, Search};
+use crate::core::waiting::pacing::{Distance, WaitLimits, pause};
+use crate::core::waiting::search::{AGAIN, Basis, Search, SearchPhase};
 use crate::core::waiting::step::{Ending, Step};
 use crate::core::waiting::watched::{Look, Place, Watched};
 
@@ -26,7 +26,7 @@ const FRESH: Duration = Duration::from_millis(50);
 
 /// What is waited for, and for how long.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct WaitPlan {
     /// What the user said about the proxy.
     pub given: Given,
     /// What the injection said, for `auto`: is there a sidecar?
@@ -34,7 +34,7 @@ pub struct Plan {
     /// What else must be ready.
     pub others: Vec<Ready<Endpoint>>,
     /// For how long.
-    pub limits: Limits,
+    pub limits: WaitLimits,
 }
 
 /// The last list of the listening sockets.
@@ -47,7 +47,7 @@ struct Listing {
 /// One wait.
 #[derive(Debug)]
 pub struct Wait {
-    limits: Limits,
+    limits: WaitLimits,
     injected: Option<bool>,
     search: Search,
     others: Vec<Watched>,
@@ -59,14 +59,14 @@ pub struct Wait {
 impl Wait {
     /// A wait that has seen nothing yet, and what is certain from the start.
     #[must_use]
-    pub fn new(plan: &Plan) -> (Self, Option<Change>) {
+    pub fn new(plan: &WaitPlan) -> (Self, Option<Change>) {
         let mut search = Search::new(plan.given.clone());
         let is_auto = search.is_auto();
         let mut first = search
             .watch()
             .map(|watch| Change::WaitingFor(watch.proxy.mesh, watch.proxy.ready[0].to_string()));
         if is_auto && plan.injected == Some(false) {
-            search.phase = Phase::Without;
+            search.phase = SearchPhase::Without;
             first = Some(Change::NotInjected);
         }
         let wait = Self {
@@ -147,13 +147,13 @@ impl Wait {
     }
 
     fn ending(&self, now: Duration) -> Option<Ending> {
-        if let (Some(why), Phase::Searching) = (&self.blind, &self.search.phase) {
+        if let (Some(why), SearchPhase::Searching) = (&self.blind, &self.search.phase) {
             return Some(Ending::Blind(why.clone()));
         }
         let others = self.others.iter().all(|other| other.seen() == Some(&Observation::Ready));
         match &self.search.phase {
-            Phase::Without if others => Some(Ending::WithoutProxy),
-            Phase::Watching(watch)
+            SearchPhase::Without if others => Some(Ending::WithoutProxy),
+            SearchPhase::Watching(watch)
                 if others && watch.readiness.is_ready() && !self.is_list_wanted() =>
             {
                 Some(Ending::Ready)
@@ -178,13 +178,13 @@ impl Wait {
             return Duration::MAX;
         }
         match (&self.search.phase, self.listing) {
-            (Phase::Without, _) => Duration::MAX,
-            (Phase::Searching, None) => Duration::ZERO,
-            (Phase::Searching, Some(listing)) => {
+            (SearchPhase::Without, _) => Duration::MAX,
+            (SearchPhase::Searching, None) => Duration::ZERO,
+            (SearchPhase::Searching, Some(listing)) => {
                 listing.at + pause(listing.at, listing.took, Distance::Far)
             }
-            (Phase::Watching(_), _) if self.is_list_wanted() => Duration::ZERO,
-            (Phase::Watching(_), listing) => {
+            (SearchPhase::Watching(_), _) if self.is_list_wanted() => Duration::ZERO,
+            (SearchPhase::Watching(_), listing) => {
                 listing.map_or(Duration::ZERO, |listing| listing.at) + AGAIN
             }
         }
@@ -252,7 +252,7 @@ impl Wait {
             return None;
         }
         let change = self.search.observe(at, now, took, seen, proves);
-        if matches!(self.search.phase, Phase::Searching) {
+        if matches!(self.search.phase, SearchPhase::Searching) {
             self.listing = None;
         }
         change.or_else(|| {
@@ -270,7 +270,7 @@ impl Wait {
 
     /// Takes the pod for one without a proxy.
     pub fn give_up(&mut self) -> Change {
-        self.search.phase = Phase::Without;
+        self.search.phase = SearchPhase::Without;
         Change::Absent
     }
 
@@ -279,13 +279,13 @@ impl Wait {
     pub fn explain(&self, hints: &Hints) -> String {
         let mut parts = Vec::new();
         match &self.search.phase {
-            Phase::Without => {}
-            Phase::Searching => {
+            SearchPhase::Without => {}
+            SearchPhase::Searching => {
                 let is_redirected = self.is_redirected == Some(true);
                 parts.push(diagnosis::nothing_found(self.search.strangers(), is_redirected));
             }
-            Phase::Watching(watch) if watch.readiness.is_ready() => {}
-            Phase::Watching(watch) => parts.push(diagnosis::explain(&Case {
+            SearchPhase::Watching(watch) if watch.readiness.is_ready() => {}
+            SearchPhase::Watching(watch) => parts.push(diagnosis::explain(&NotReady {
                 mesh: watch.proxy.mesh,
                 seen: watch.readiness.seen().collect(),
                 looks: watch.readiness.looks,
@@ -304,11 +304,11 @@ impl Wait {
     #[must_use]
     pub fn missing(&self) -> String {
         let proxy = match &self.search.phase {
-            Phase::Searching => Some("a proxy".to_owned()),
-            Phase::Watching(watch) if !watch.readiness.is_ready() => {
+            SearchPhase::Searching => Some("a proxy".to_owned()),
+            SearchPhase::Watching(watch) if !watch.readiness.is_ready() => {
                 Some(format!("the {} proxy", watch.proxy.mesh))
             }
-            Phase::Watching(_) | Phase::Without => None,
+            SearchPhase::Watching(_) | SearchPhase::Without => None,
         };
         let missing = self.others.iter().filter(|other| other.seen() != Some(&Observation::Ready));
         let missing = missing.map(|other| other.ready.to_string());

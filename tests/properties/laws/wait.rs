@@ -13,18 +13,18 @@ use meshim::core::envoy::state::State;
 use meshim::core::mesh::Mesh;
 use meshim::core::proxy::Given;
 use meshim::core::sockets::listener::Listener;
-use meshim::core::waiting::case::Hints;
+use meshim::core::waiting::not_ready::Hints;
 use meshim::core::waiting::observation::Observation;
-use meshim::core::waiting::pacing::{Distance, Limits, pause};
+use meshim::core::waiting::pacing::{Distance, WaitLimits, pause};
 use meshim::core::waiting::step::{Ending, Step};
-use meshim::core::waiting::wait::{Plan, Wait};
+use meshim::core::waiting::wait::{Wait, WaitPlan};
 
 use super::{Tries, milliseconds};
 
 /// More steps than a wait of a minute needs whose looks and lists take no time.
 const FOR_EVER: usize = 200_000;
 
-fn plan() -> impl Strategy<Value = Plan> {
+fn plan() -> impl Strategy<Value = WaitPlan> {
     let mesh = select(vec![
         None,
         None,
@@ -43,9 +43,9 @@ fn plan() -> impl Strategy<Value = Plan> {
     (mesh, url, injected, milliseconds(1..60_000), absent, milliseconds(1..3_000)).prop_map(
         |(mesh, url, injected, timeout, absent_after, request_timeout)| {
             let ready = url.and_then(|url| url.parse().ok());
-            let limits = Limits { timeout: Some(timeout), absent_after, request_timeout };
+            let limits = WaitLimits { timeout: Some(timeout), absent_after, request_timeout };
             let given = Given { mesh, ready, ..Given::default() };
-            Plan { given, injected, others: Vec::new(), limits }
+            WaitPlan { given, injected, others: Vec::new(), limits }
         },
     )
 }

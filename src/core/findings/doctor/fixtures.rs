@@ -17,7 +17,7 @@ use crate::core::findings::doctor::routes::candidates;
 use crate::core::findings::doctor::when::parse;
 use crate::core::findings::finding::Severity;
 use crate::core::mesh::Mesh;
-use crate::core::metrics::agent::Agent;
+use crate::core::metrics::agent::AgentMetrics;
 
 /// A page of `tests/fixtures/doctor`.
 macro_rules! fixture {
@@ -45,7 +45,7 @@ pub(super) fn healthy() -> Pages {
     pages.listeners = Ok(read::<ListenersPage>(fixture!("healthy.listeners.json")));
     pages.certs = Ok(read::<CertsPage>(fixture!("healthy.certs.json")));
     pages.runtime = Ok(vec![]);
-    pages.agent = Ok(Agent { memory_limit: Some(1 << 30), ..Agent::default() });
+    pages.agent = Ok(AgentMetrics { memory_limit: Some(1 << 30), ..AgentMetrics::default() });
     pages.sockets = Ok(Sockets {
         addresses: vec!["10.66.0.10".parse().expect("an address")],
         ..Sockets::default()

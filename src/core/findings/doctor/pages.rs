@@ -16,7 +16,7 @@ use crate::core::envoy::usage::Usage;
 use crate::core::findings::doctor::diagnosis::NotSeen;
 use crate::core::findings::pod::Pod;
 use crate::core::mesh::Mesh;
-use crate::core::metrics::agent::Agent;
+use crate::core::metrics::agent::AgentMetrics;
 use crate::core::metrics::linkerd::Linkerd;
 use crate::core::sockets::connection::Connection;
 use crate::core::sockets::owner::Socket;
@@ -54,7 +54,7 @@ pub struct Pages {
     /// Secrets that the proxy waits for; asked only where it is not LIVE or has no certificate.
     pub warming_secrets: Read<Vec<String>>,
     /// Istio's agent.
-    pub agent: Read<Agent>,
+    pub agent: Read<AgentMetrics>,
     /// Linkerd's proxy.
     pub linkerd: Read<Linkerd>,
     /// Which clusters were used (`--deep`).

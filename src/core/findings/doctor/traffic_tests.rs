@@ -12,7 +12,7 @@ use crate::core::findings::doctor::fixtures::{fixture, found, healthy, read, wit
 use crate::core::findings::doctor::judges::JUDGES;
 use crate::core::findings::doctor::pages::Pages;
 use crate::core::findings::finding::Severity;
-use crate::core::metrics::agent::Agent;
+use crate::core::metrics::agent::AgentMetrics;
 
 fn series(host: &str, service_name: &str, flags: &str, count: u64) -> Series {
     Series {
@@ -132,8 +132,10 @@ fn memory_is_judged_by_a_limit_that_is_known() {
     let at = |used: u64, limit: Option<u64>| {
         let mut pages = healthy();
         pages.counters.as_mut().unwrap().memory = Some(used << 20);
-        pages.agent =
-            Ok(Agent { memory_limit: limit.map(|limit| limit << 20), ..Agent::default() });
+        pages.agent = Ok(AgentMetrics {
+            memory_limit: limit.map(|limit| limit << 20),
+            ..AgentMetrics::default()
+        });
         let (_, judge) = JUDGES.iter().find(|(code, _)| *code == Code::ProxyMemory).unwrap();
         judge(&pages).map(|seen| seen.found.first().map(|found| found.finding.severity))
     };

@@ -2,7 +2,7 @@ use super::*;
 use crate::core::answer::Fault;
 use crate::core::envoy::state::State;
 use crate::core::profile::Expect;
-use crate::core::waiting::case::{AgentSeen, Hints};
+use crate::core::waiting::not_ready::{AgentSeen, Hints};
 
 fn ready(url: &str) -> Ready<Endpoint> {
     Ready { url: url.parse().unwrap(), expect: Expect::Ok }
@@ -12,13 +12,13 @@ fn ready(url: &str) -> Ready<Endpoint> {
 fn say(
     mesh: Mesh,
     seen: &[(&str, Observation)],
-    change: impl FnOnce(&mut Case<'_>),
+    change: impl FnOnce(&mut NotReady<'_>),
     hints: &Hints,
 ) -> String {
     let seen: Vec<_> = seen.iter().map(|(url, seen)| (ready(url), seen.clone())).collect();
     let seen = seen.iter().map(|(at, seen)| (at, seen)).collect();
     let (agent, other_mesh) = (AgentSeen::Never, None);
-    let mut case = Case { mesh, seen, looks: 2, was_there: false, agent, other_mesh, hints };
+    let mut case = NotReady { mesh, seen, looks: 2, was_there: false, agent, other_mesh, hints };
     change(&mut case);
     explain(&case)
 }
@@ -79,7 +79,7 @@ fn each_last_sight_has_its_own_cause() {
 #[test]
 fn an_agent_without_its_envoy_is_told_from_nobody() {
     let told = |agent, was_there| {
-        let change = |case: &mut Case<'_>| {
+        let change = |case: &mut NotReady<'_>| {
             case.agent = agent;
             case.was_there = was_there;
         };
@@ -104,7 +104,7 @@ fn what_envoy_has_rejected_is_named() {
 
 #[test]
 fn another_meshs_proxy_is_pointed_at() {
-    let change = |case: &mut Case<'_>| case.other_mesh = Some(Mesh::Linkerd);
+    let change = |case: &mut NotReady<'_>| case.other_mesh = Some(Mesh::Linkerd);
     let text = say(Mesh::Istio, &[(ADMIN, refused())], change, &Hints::default());
     assert!(text.contains("is --mesh linkerd meant?"), "{text}");
 }

@@ -31,43 +31,43 @@ impl At {
     }
 }
 
-fn limits() -> Limits {
-    Limits {
+fn limits() -> WaitLimits {
+    WaitLimits {
         timeout: Some(Duration::from_mins(2)),
         absent_after: None,
         request_timeout: Duration::from_secs(1),
     }
 }
 
-fn plan(given: Given) -> Plan {
-    Plan { given, injected: None, others: Vec::new(), limits: limits() }
+fn plan(given: Given) -> WaitPlan {
+    WaitPlan { given, injected: None, others: Vec::new(), limits: limits() }
 }
 
-fn named(mesh: Mesh) -> Plan {
+fn named(mesh: Mesh) -> WaitPlan {
     plan(Given { mesh: Some(mesh), ..Given::default() })
 }
 
 /// A readiness endpoint beside an admin API.
-fn istio() -> Plan {
+fn istio() -> WaitPlan {
     named(Mesh::Istio)
 }
 
 /// A readiness endpoint alone.
-fn alone() -> Plan {
+fn alone() -> WaitPlan {
     named(Mesh::Linkerd)
 }
 
 /// `/server_info` as the readiness endpoint.
-fn server_info() -> Plan {
+fn server_info() -> WaitPlan {
     let ready = "http://127.0.0.1:8000/server_info".parse().ok();
     plan(Given { mesh: Some(Mesh::Envoy), ready, ..Given::default() })
 }
 
-fn auto() -> Plan {
+fn auto() -> WaitPlan {
     plan(Given::default())
 }
 
-fn within(mut plan: Plan, change: impl FnOnce(&mut Limits)) -> Plan {
+fn within(mut plan: WaitPlan, change: impl FnOnce(&mut WaitLimits)) -> WaitPlan {
     change(&mut plan.limits);
     plan
 }
@@ -98,7 +98,7 @@ type Looks = Vec<(At, Duration)>;
 /// Runs a wait against `world`, which says what a look sees at a moment and whether that proves the
 /// proxy, and `listening`, which says who listens then; a look takes 0.1 ms.
 fn run(
-    plan: &Plan,
+    plan: &WaitPlan,
     world: impl Fn(At, Duration) -> (Observation, bool),
     listening: impl Fn(Duration) -> Vec<Listener>,
     is_redirected: bool,
@@ -127,7 +127,10 @@ fn run(
     panic!("it goes round and round at {now:?}");
 }
 
-fn simulate(plan: &Plan, world: impl Fn(At, Duration) -> Observation) -> (Ending, Duration, Looks) {
+fn simulate(
+    plan: &WaitPlan,
+    world: impl Fn(At, Duration) -> Observation,
+) -> (Ending, Duration, Looks) {
     let (ending, over, looks, _) =
         run(plan, |at, now| (world(at, now), true), |_| Vec::new(), false);
     (ending, over, looks)

@@ -8,7 +8,7 @@ fn ports(ports: &[u16]) -> Vec<Listener> {
     ports.iter().map(|port| listener(*port, 1000)).collect()
 }
 
-fn absent_after(plan: Plan, seconds: u64) -> Plan {
+fn absent_after(plan: WaitPlan, seconds: u64) -> WaitPlan {
     within(plan, |limits| limits.absent_after = Some(Duration::from_secs(seconds)))
 }
 
@@ -141,15 +141,15 @@ fn a_pod_whose_traffic_is_redirected_is_not_one_without_a_mesh() {
 
 #[test]
 fn the_injection_is_believed() {
-    let injected = |is| Plan { injected: Some(is), ..absent_after(auto(), 2) };
-    let outcome = |plan: &Plan| {
+    let injected = |is| WaitPlan { injected: Some(is), ..absent_after(auto(), 2) };
+    let outcome = |plan: &WaitPlan| {
         let (ending, over, ..) = run(plan, unproven(refused()), |_| Vec::new(), false);
         (ending, over)
     };
     assert_eq!(outcome(&injected(false)), (Ending::WithoutProxy, Duration::ZERO));
     assert_eq!(outcome(&injected(true)), (Ending::TimedOut, 120_000 * MS));
     // A named mesh wins.
-    let named = Plan { injected: Some(false), ..istio() };
+    let named = WaitPlan { injected: Some(false), ..istio() };
     assert_eq!(outcome(&named), (Ending::TimedOut, 120_000 * MS));
 }
 
@@ -203,9 +203,9 @@ fn without_a_list_of_sockets_auto_gives_up_at_once_and_a_named_mesh_does_not() {
     assert!(matches!(wait.next(MS), Step::Look { .. }));
 }
 
-fn with_other(plan: Plan) -> Plan {
+fn with_other(plan: WaitPlan) -> WaitPlan {
     let url = "http://127.0.0.1:7777/up".parse().unwrap();
-    Plan { others: vec![Ready { url, expect: Expect::Healthy }], ..plan }
+    WaitPlan { others: vec![Ready { url, expect: Expect::Healthy }], ..plan }
 }
 
 #[test]

@@ -204,7 +204,7 @@ fn a_look_ends_with_the_wait_at_the_latest() {
 }
 
 /// A wait for one endpoint, and that endpoint.
-fn watching(plan: &Plan) -> (Wait, Place) {
+fn watching(plan: &WaitPlan) -> (Wait, Place) {
     let (wait, _) = Wait::new(plan);
     let Step::Look { at, .. } = wait.next(Duration::ZERO) else { panic!("a look comes first") };
     (wait, at)

@@ -1,6 +1,6 @@
 //! A proxy that is not ready: all that is known about it.
 //!
-//! Owns what may be asked of a case; must never say what is behind it.
+//! Owns what may be asked about it; must never say what the cause is.
 
 use crate::core::answer::Fault;
 use crate::core::endpoint::{Address, Endpoint};
@@ -47,7 +47,7 @@ impl AgentSeen {
 
 /// A proxy that is not ready, and all that is known about it.
 #[derive(Debug)]
-pub struct Case<'a> {
+pub struct NotReady<'a> {
     /// Whose proxy it is.
     pub mesh: Mesh,
     /// What was last seen, and where.
@@ -64,7 +64,7 @@ pub struct Case<'a> {
     pub hints: &'a Hints,
 }
 
-impl<'a> Case<'a> {
+impl<'a> NotReady<'a> {
     /// What one look at each endpoint has seen, and nothing else.
     #[must_use]
     pub const fn of(mesh: Mesh, seen: Vec<SeenAt<'a>>, hints: &'a Hints) -> Self {
