@@ -25,10 +25,10 @@ use crate::core::mesh::Mesh;
 use crate::core::metrics::in_flight::InFlightPage;
 use crate::core::proxy::Proxy;
 use crate::core::sockets::owner::Served;
-use crate::core::stopping::drain::{self, Counted, Counters, Drain, Next, Reason};
+use crate::core::stopping::drain::{self, Counted, CounterSource, Drain, DrainEnd, DrainStep};
 use crate::core::stopping::drained;
-use crate::core::stopping::idle::{Rule, Sample};
-use crate::core::stopping::plan::{self, Plan, Times};
+use crate::core::stopping::idle::{ConnectionSample, Rule};
+use crate::core::stopping::plan::{self, DrainPlan, Times};
 use crate::io::admin::Admin;
 use crate::io::signals::StopSignals;
 use crate::io::sockets::connections::Connections;
@@ -61,7 +61,7 @@ pub(super) async fn until_idle(
 ) {
     let mut looks = Looks::new(proxy.as_ref(), times, began);
     let facts = looks.turn_clients_away(facts).await;
-    let plan = Plan::new(times, facts.as_ref());
+    let plan = DrainPlan::new(times, facts.as_ref());
     tracing::info!(
         event = "draining",
         min_ms = millis(plan.min),
@@ -74,8 +74,8 @@ pub(super) async fn until_idle(
     let after_ms = millis(began.elapsed());
     let sentence = drained::sentence(&reason, plan.quiet);
     match reason {
-        Reason::Idle(_) => tracing::info!(event = "drained", after_ms, "{sentence}"),
-        Reason::OutOfTime(left) => {
+        DrainEnd::Idle(_) => tracing::info!(event = "drained", after_ms, "{sentence}"),
+        DrainEnd::OutOfTime(left) => {
             let drain::Left { requests, connections, at_work } = left;
             tracing::warn!(
                 event = "drained",
@@ -92,7 +92,7 @@ pub(super) async fn until_idle(
 /// Where one drain looks.
 struct Looks {
     /// The proxy's counters, and whether it can be told to drain there.
-    proxy: Option<(Admin, Counters)>,
+    proxy: Option<(Admin, CounterSource)>,
     connections: Connections,
     /// The application's ports at the stop signal; `None` where the kernel tells nobody's.
     served: Option<Served>,
@@ -116,7 +116,7 @@ impl Looks {
     /// Tells the proxy to drain, unless it does already, and reads what it says about itself. A
     /// proxy that does not listen any more is none of the failures.
     async fn turn_clients_away(&mut self, facts: Option<ServerInfo>) -> Option<ServerInfo> {
-        let Some((admin, Counters::Stats)) = &mut self.proxy else { return facts };
+        let Some((admin, CounterSource::Stats)) = &mut self.proxy else { return facts };
         let told = match admin.state(self.over).await {
             Ok(State::Draining) => Ok(()),
             Err(Unread::Gone) => Err(Unread::Gone),
@@ -147,22 +147,22 @@ impl Looks {
         if ports.is_empty() { "none".to_owned() } else { ports.join(",") }
     }
 
-    async fn watch(&mut self, plan: Plan, began: Instant) -> Reason {
+    async fn watch(&mut self, plan: DrainPlan, began: Instant) -> DrainEnd {
         let mut drain = Drain::new(plan, self.proxy.as_ref().map(|(_, counters)| *counters));
         let mut changes = Changes::default();
         loop {
             let before = began.elapsed();
             let took = |now: Duration| now.saturating_sub(before);
             match drain.next(before) {
-                Next::Over(reason) => return reason,
-                Next::Rest(until) => sleep_until(began + until).await,
-                Next::LookAtConnections => {
+                DrainStep::Over(reason) => return reason,
+                DrainStep::Rest(until) => sleep_until(began + until).await,
+                DrainStep::LookAtConnections => {
                     let seen = self.sample();
                     changes.tell_connections(seen);
                     let now = began.elapsed();
                     drain.on_connections(now, took(now), seen);
                 }
-                Next::LookAt(counters) => {
+                DrainStep::LookAt(counters) => {
                     let seen = self.count(counters).await;
                     changes.tell_counted(counters, seen);
                     let now = began.elapsed();
@@ -173,8 +173,8 @@ impl Looks {
     }
 
     /// `None` where the kernel says nothing.
-    fn sample(&mut self) -> Option<Sample> {
-        let (served, mut sample) = (self.served.as_ref()?, Sample::default());
+    fn sample(&mut self) -> Option<ConnectionSample> {
+        let (served, mut sample) = (self.served.as_ref()?, ConnectionSample::default());
         let seen = self.connections.each(|connection| {
             if served.ports.contains(&connection.local.port()) {
                 sample.add(self.rule, &connection);
@@ -183,13 +183,13 @@ impl Looks {
         seen.ok().map(|()| sample)
     }
 
-    async fn count(&mut self, counters: Counters) -> Counted {
+    async fn count(&mut self, counters: CounterSource) -> Counted {
         let Some((admin, _)) = &mut self.proxy else { return Counted::Unreadable };
         let until = self.over.min(Instant::now() + TIMEOUT);
         let read = match counters {
-            Counters::Stats => admin.read::<StatsPage>(until).await,
-            Counters::Clusters => admin.read::<Clusters>(until).await,
-            Counters::Metrics => admin.read::<InFlightPage>(until).await.map(Some),
+            CounterSource::Stats => admin.read::<StatsPage>(until).await,
+            CounterSource::Clusters => admin.read::<Clusters>(until).await,
+            CounterSource::Metrics => admin.read::<InFlightPage>(until).await.map(Some),
         };
         match read {
             Ok(Some(activity)) => Counted::Activity(activity),
@@ -207,7 +207,7 @@ struct Changes {
 }
 
 impl Changes {
-    fn tell_connections(&mut self, seen: Option<Sample>) {
+    fn tell_connections(&mut self, seen: Option<ConnectionSample>) {
         let seen = seen.map(|sample| (sample.open, sample.at_work));
         if seen.is_none() || self.connections != seen {
             let (open, at_work) = seen.unzip();
@@ -216,7 +216,7 @@ impl Changes {
         self.connections = seen;
     }
 
-    fn tell_counted(&mut self, counters: Counters, seen: Counted) {
+    fn tell_counted(&mut self, counters: CounterSource, seen: Counted) {
         let seen = match seen {
             Counted::Activity(activity) => Some((activity.requests, activity.connections)),
             Counted::Unreadable | Counted::Gone => None,

@@ -15,11 +15,11 @@ use crate::core::endpoint::Endpoint;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
-use crate::core::stopping::addressees::{Addressees, Known, Reason};
-use crate::core::stopping::quit::{BUDGET, BUDGET_AFTER_STOP, Next, Outcome, Quit};
+use crate::core::stopping::addressees::{Addressees, Known, NoAddressee};
+use crate::core::stopping::quit::{BUDGET, BUDGET_AFTER_STOP, Outcome, Quit, QuitStep};
 use crate::core::stopping::quit_when::Occasion;
 use crate::core::stopping::standing::{self, Candidate, Condition, Standing};
-use crate::core::stopping::unsent::{End, Limits};
+use crate::core::stopping::unsent::{UnsentEnd, UnsentLimits};
 use crate::io::http::client::Client;
 use crate::io::signals::StopSignals;
 
@@ -100,7 +100,7 @@ pub(super) async fn warn_where_endless(proxy: &Proxy) {
     let until = Instant::now() + LOOKING;
     let Some(candidate) = standing::endless(proxy) else { return };
     if let (true, Standing::Endless(why)) = (holds(&candidate, until).await, candidate.means) {
-        tracing::warn!(event = "misfit", "--quit: {}", Reason::Endless(proxy.mesh, why));
+        tracing::warn!(event = "misfit", "--quit: {}", NoAddressee::Endless(proxy.mesh, why));
     }
 }
 
@@ -111,13 +111,13 @@ async fn ask(request: Request) -> Vec<String> {
     let left = BUDGET.saturating_sub(looked.elapsed());
     let proxy = request.found.proxy.as_ref();
     match (addressees, stopped) {
-        (Addressees::Nobody(reason @ Reason::Endless(..)), None) => vec![reason.to_string()],
+        (Addressees::Nobody(reason @ NoAddressee::Endless(..)), None) => vec![reason.to_string()],
         (Addressees::Nobody(reason), _) => {
             tracing::info!(event = "quit_needless", "{reason}");
             Vec::new()
         }
         (Addressees::Each(each), None) => {
-            unsent::until_sent(Limits::UNHURRIED, proxy).await;
+            unsent::until_sent(UnsentLimits::UNHURRIED, proxy).await;
             post(Quit::new(each, left)).await
         }
         (Addressees::Each(each), Some(until)) => {
@@ -125,10 +125,10 @@ async fn ask(request: Request) -> Vec<String> {
             post(Quit::new(each, BUDGET_AFTER_STOP)).await
         }
         (Addressees::EnvoyOnceIdle(envoy), until) => {
-            let limits = until.map_or(Limits::UNHURRIED, rest_of);
+            let limits = until.map_or(UnsentLimits::UNHURRIED, rest_of);
             match unsent::until_idle(limits, proxy).await {
-                End::Empty => post(Quit::new(vec![vec![envoy]], BUDGET_AFTER_STOP)).await,
-                End::Stuck(load) | End::OutOfTime(load) => {
+                UnsentEnd::Empty => post(Quit::new(vec![vec![envoy]], BUDGET_AFTER_STOP)).await,
+                UnsentEnd::Stuck(load) | UnsentEnd::OutOfTime(load) => {
                     let (bytes, requests) = (load.bytes(), load.in_flight);
                     tracing::info!(
                         event = "quit_needless",
@@ -138,14 +138,14 @@ async fn ask(request: Request) -> Vec<String> {
                     );
                     Vec::new()
                 }
-                End::Unseen => Vec::new(),
+                UnsentEnd::Unseen => Vec::new(),
             }
         }
     }
 }
 
-fn rest_of(until: Instant) -> Limits {
-    Limits::until(until.saturating_duration_since(Instant::now()))
+fn rest_of(until: Instant) -> UnsentLimits {
+    UnsentLimits::until(until.saturating_duration_since(Instant::now()))
 }
 
 /// Whom to ask. After a stop signal the proxy gets a moment to show that it is ending.
@@ -162,7 +162,7 @@ async fn addressees(request: &Request) -> Addressees {
         let stopped = request.stopped().is_some();
         let known = Known { urls, proxy, is_stranger, is_native, standing, stopped };
         let addressees = Addressees::of(known);
-        let may_show = matches!(addressees, Addressees::Nobody(Reason::OnlyThisContainer(_)));
+        let may_show = matches!(addressees, Addressees::Nobody(NoAddressee::OnlyThisContainer(_)));
         if !may_show || began.elapsed() >= SHOWS_WITHIN {
             return addressees;
         }
@@ -208,9 +208,9 @@ async fn post(mut quit: Quit) -> Vec<String> {
     let began = Instant::now();
     loop {
         match quit.next(began.elapsed()) {
-            Next::Over => break,
-            Next::Rest(until) => sleep_until(began + until).await,
-            Next::Post { request, endpoint, until } => {
+            QuitStep::Over => break,
+            QuitStep::Rest(until) => sleep_until(began + until).await,
+            QuitStep::Post { request, endpoint, until } => {
                 let mut client = Client::new(endpoint.address.clone());
                 let answer = client.post(&endpoint.path, began + until).await;
                 let said = answer

@@ -11,7 +11,7 @@ use crate::core::duration::{Spoken, millis};
 use crate::core::envoy::clusters::Clusters;
 use crate::core::envoy::stats::StatsPage;
 use crate::core::proxy::Proxy;
-use crate::core::stopping::unsent::{End, Limits, Load, Next, Unsent};
+use crate::core::stopping::unsent::{Load, Unsent, UnsentEnd, UnsentLimits, UnsentStep};
 use crate::io::admin::Admin;
 use crate::io::sockets::connections::Connections;
 use crate::io::sockets::owners;
@@ -21,18 +21,18 @@ const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
 /// Waits until the pod's sockets have got rid of their bytes, and tells what is left if they do
 /// not: the proxy is asked to end all the same.
-pub(super) async fn until_sent(limits: Limits, proxy: Option<&Proxy>) {
+pub(super) async fn until_sent(limits: UnsentLimits, proxy: Option<&Proxy>) {
     let began = Instant::now();
     let end = watch(limits, proxy, None).await;
     let waited = began.elapsed();
     match end {
-        End::Empty if waited >= WORTH_A_LINE => tracing::info!(
+        UnsentEnd::Empty if waited >= WORTH_A_LINE => tracing::info!(
             event = "sent",
             waited_ms = millis(waited),
             "everything that was on its way has been sent"
         ),
-        End::Empty => {}
-        End::Stuck(load) | End::OutOfTime(load) => tracing::warn!(
+        UnsentEnd::Empty => {}
+        UnsentEnd::Stuck(load) | UnsentEnd::OutOfTime(load) => tracing::warn!(
             event = "unsent",
             bytes = load.bytes(),
             waited_ms = millis(waited),
@@ -41,25 +41,25 @@ pub(super) async fn until_sent(limits: Limits, proxy: Option<&Proxy>) {
             Spoken(waited),
             load.bytes(),
         ),
-        End::Unseen => tracing::debug!("whether bytes are still on their way cannot be seen"),
+        UnsentEnd::Unseen => tracing::debug!("whether bytes are still on their way cannot be seen"),
     }
 }
 
 /// Waits until nothing is in flight either, as far as the proxy counts it.
-pub(super) async fn until_idle(limits: Limits, proxy: Option<&Proxy>) -> End {
+pub(super) async fn until_idle(limits: UnsentLimits, proxy: Option<&Proxy>) -> UnsentEnd {
     let admin = proxy.and_then(|proxy| proxy.admin.as_ref()).map(Admin::new);
     watch(limits, proxy, admin).await
 }
 
-async fn watch(limits: Limits, proxy: Option<&Proxy>, mut admin: Option<Admin>) -> End {
+async fn watch(limits: UnsentLimits, proxy: Option<&Proxy>, mut admin: Option<Admin>) -> UnsentEnd {
     let (began, owner) = (Instant::now(), proxy.and_then(pod::owner_of));
     let mut sockets = Connections::open();
     let mut unsent = Unsent::new(limits);
     loop {
         match unsent.next(began.elapsed()) {
-            Next::Over(end) => return end,
-            Next::Rest(until) => sleep_until(began + until).await,
-            Next::Look => {
+            UnsentStep::Over(end) => return end,
+            UnsentStep::Rest(until) => sleep_until(began + until).await,
+            UnsentStep::Look => {
                 let told = sockets.all().map(|all| Load::of(&all, &owners::own(), owner));
                 tracing::debug!(?told, "looked at what is on its way");
                 let mut load = told.ok();

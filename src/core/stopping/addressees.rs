@@ -34,12 +34,12 @@ pub enum Addressees {
     /// Envoy itself, once nothing is in flight: its agent would only wait for its time to be over.
     EnvoyOnceIdle(Endpoint),
     /// Nobody.
-    Nobody(Reason),
+    Nobody(NoAddressee),
 }
 
 /// Why nobody is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum NoAddressee {
     /// There is none.
     NoProxy,
     /// Something listens on its ports that has not shown to be it.
@@ -58,7 +58,7 @@ pub enum Reason {
     Endless(Mesh, &'static str),
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for NoAddressee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoProxy => {
@@ -103,25 +103,29 @@ impl Addressees {
         if !known.urls.is_empty() {
             let asked = known.urls.iter().filter(|url| !(known.is_native && is_its(url)));
             let each: Vec<Vec<Endpoint>> = asked.map(|url| vec![url.clone()]).collect();
-            return if each.is_empty() { Self::Nobody(Reason::Native) } else { Self::Each(each) };
+            return if each.is_empty() {
+                Self::Nobody(NoAddressee::Native)
+            } else {
+                Self::Each(each)
+            };
         }
         let Some(proxy) = known.proxy.filter(|_| !own.is_empty()) else {
-            return Self::Nobody(Reason::NoProxy);
+            return Self::Nobody(NoAddressee::NoProxy);
         };
         let mesh = proxy.mesh;
         match (known.stopped, known.standing) {
-            _ if known.is_stranger => Self::Nobody(Reason::Stranger(mesh)),
-            _ if known.is_native => Self::Nobody(Reason::Native),
-            (_, Standing::Endless(why)) => Self::Nobody(Reason::Endless(mesh, why)),
-            (false, Standing::Ending) => Self::Nobody(Reason::Ending(mesh)),
+            _ if known.is_stranger => Self::Nobody(NoAddressee::Stranger(mesh)),
+            _ if known.is_native => Self::Nobody(NoAddressee::Native),
+            (_, Standing::Endless(why)) => Self::Nobody(NoAddressee::Endless(mesh, why)),
+            (false, Standing::Ending) => Self::Nobody(NoAddressee::Ending(mesh)),
             // Where nobody listens, that is what the asking comes to.
             (false, Standing::Serving | Standing::Gone) => Self::Each(vec![own]),
             (true, Standing::Ending) => Self::EnvoyOnceIdle(envoys(proxy, own)),
-            (true, Standing::Gone) => Self::Nobody(Reason::Gone(mesh)),
+            (true, Standing::Gone) => Self::Nobody(NoAddressee::Gone(mesh)),
             (true, Standing::Serving) if standing::shows_ending(proxy) => {
-                Self::Nobody(Reason::OnlyThisContainer(mesh))
+                Self::Nobody(NoAddressee::OnlyThisContainer(mesh))
             }
-            (true, Standing::Serving) => Self::Nobody(Reason::LeftToKubernetes(mesh)),
+            (true, Standing::Serving) => Self::Nobody(NoAddressee::LeftToKubernetes(mesh)),
         }
     }
 }
@@ -161,7 +165,7 @@ mod tests {
             assert_eq!(asked, Addressees::Each(vec![istio.quit()]));
         }
         let ending = Addressees::of(known(&istio, false, Standing::Ending));
-        assert_eq!(ending, Addressees::Nobody(Reason::Ending(Mesh::Istio)));
+        assert_eq!(ending, Addressees::Nobody(NoAddressee::Ending(Mesh::Istio)));
     }
 
     #[test]
@@ -174,13 +178,13 @@ mod tests {
             let proxy = Proxy::of(mesh);
             let asked = |standing| Addressees::of(known(&proxy, true, standing));
             assert_eq!(asked(Standing::Ending), Addressees::EnvoyOnceIdle(url(envoy)));
-            assert_eq!(asked(Standing::Gone), Addressees::Nobody(Reason::Gone(mesh)));
-            let alone = Addressees::Nobody(Reason::OnlyThisContainer(mesh));
+            assert_eq!(asked(Standing::Gone), Addressees::Nobody(NoAddressee::Gone(mesh)));
+            let alone = Addressees::Nobody(NoAddressee::OnlyThisContainer(mesh));
             assert_eq!(asked(Standing::Serving), alone);
         }
         let consul = Proxy::of(Mesh::Consul);
         let asked = Addressees::of(known(&consul, true, Standing::Serving));
-        assert_eq!(asked, Addressees::Nobody(Reason::LeftToKubernetes(Mesh::Consul)));
+        assert_eq!(asked, Addressees::Nobody(NoAddressee::LeftToKubernetes(Mesh::Consul)));
     }
 
     #[test]
@@ -202,14 +206,14 @@ mod tests {
         for stopped in [false, true] {
             let serving = known(&kuma, stopped, Standing::Serving);
             let native = Addressees::of(Known { is_native: true, ..serving });
-            assert_eq!(native, Addressees::Nobody(Reason::Native));
+            assert_eq!(native, Addressees::Nobody(NoAddressee::Native));
             let endless = Addressees::of(known(&kuma, stopped, Standing::Endless("why")));
-            assert_eq!(endless, Addressees::Nobody(Reason::Endless(Mesh::Kuma, "why")));
+            assert_eq!(endless, Addressees::Nobody(NoAddressee::Endless(Mesh::Kuma, "why")));
         }
         let stranger = Known { is_stranger: true, ..known(&kuma, false, Standing::Serving) };
-        assert_eq!(Addressees::of(stranger), Addressees::Nobody(Reason::Stranger(Mesh::Kuma)));
+        assert_eq!(Addressees::of(stranger), Addressees::Nobody(NoAddressee::Stranger(Mesh::Kuma)));
         let none = Proxy::of(Mesh::None);
-        let nobody = Addressees::Nobody(Reason::NoProxy);
+        let nobody = Addressees::Nobody(NoAddressee::NoProxy);
         assert_eq!(Addressees::of(known(&none, false, Standing::Serving)), nobody);
         let nothing = Known { proxy: None, ..known(&none, true, Standing::Serving) };
         assert_eq!(Addressees::of(nothing), nobody);

@@ -9,8 +9,8 @@ use crate::core::endpoint::Endpoint;
 use crate::core::envoy::activity::Activity;
 use crate::core::mesh::Mesh;
 use crate::core::proxy::Proxy;
-use crate::core::stopping::idle::Sample;
-use crate::core::stopping::plan::Plan;
+use crate::core::stopping::idle::ConnectionSample;
+use crate::core::stopping::plan::DrainPlan;
 
 /// Between two requests is not idle: nothing began, and nothing was at work, for this long. It
 /// matters for clients that connect anew for each request, whose connections are gone between two
@@ -36,7 +36,7 @@ const FAILURES: u32 = 3;
 
 /// Where the proxy's own counters are, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counters {
+pub enum CounterSource {
     /// Envoy's `/stats`.
     Stats,
     /// Envoy's `/clusters`.
@@ -45,7 +45,7 @@ pub enum Counters {
     Metrics,
 }
 
-impl Counters {
+impl CounterSource {
     const fn next(self) -> Option<Self> {
         match self {
             Self::Stats => Some(Self::Clusters),
@@ -63,26 +63,26 @@ impl Counters {
 
 /// Where `proxy` counts what is in flight, where it does.
 #[must_use]
-pub fn counters_of(proxy: &Proxy) -> Option<(Endpoint, Counters)> {
+pub fn counters_of(proxy: &Proxy) -> Option<(Endpoint, CounterSource)> {
     let metrics = proxy.ready.first().filter(|_| proxy.mesh == Mesh::Linkerd);
     match (&proxy.admin, metrics) {
-        (Some(admin), _) => Some((admin.clone(), Counters::Stats)),
-        (None, Some(ready)) => Some((ready.url.at("/"), Counters::Metrics)),
+        (Some(admin), _) => Some((admin.clone(), CounterSource::Stats)),
+        (None, Some(ready)) => Some((ready.url.at("/"), CounterSource::Metrics)),
         (None, None) => None,
     }
 }
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum DrainStep {
     /// Ask the kernel about the application's connections.
     LookAtConnections,
     /// Read these counters.
-    LookAt(Counters),
+    LookAt(CounterSource),
     /// Nothing until this moment.
     Rest(Duration),
     /// Stop the application, for this reason.
-    Over(Reason),
+    Over(DrainEnd),
 }
 
 /// What reading the proxy's counters came to.
@@ -98,7 +98,7 @@ pub enum Counted {
 
 /// Why draining is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum DrainEnd {
     /// Nothing is in flight, as all of these see it.
     Idle(Witnesses),
     /// The longest time is over, with this much still going on.
@@ -109,9 +109,9 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witnesses {
     /// The proxy's counters; `None` where there are none, or where they say nothing.
-    pub counters: Option<Counters>,
+    pub counters: Option<CounterSource>,
     /// The kernel, and what it saw; `None` where it says nothing.
-    pub kernel: Option<Sample>,
+    pub kernel: Option<ConnectionSample>,
     /// The proxy was there, and is not there any more.
     pub proxy_is_gone: bool,
 }
@@ -129,14 +129,14 @@ pub struct Left {
 
 /// One source, asked again and again.
 #[derive(Clone, Copy, Debug)]
-struct Asked<T> {
+struct Polled<T> {
     due: Duration,
     failures: u32,
     /// The last answer, and when it came.
     latest: Option<(Duration, T)>,
 }
 
-impl<T> Asked<T> {
+impl<T> Polled<T> {
     const fn new(due: Duration) -> Self {
         Self { due, failures: 0, latest: None }
     }
@@ -156,9 +156,9 @@ impl<T> Asked<T> {
 /// One drain.
 #[derive(Debug)]
 pub struct Drain {
-    plan: Plan,
-    counters: Option<(Counters, Asked<Activity>)>,
-    kernel: Option<Asked<Sample>>,
+    plan: DrainPlan,
+    counters: Option<(CounterSource, Polled<Activity>)>,
+    kernel: Option<Polled<ConnectionSample>>,
     /// Since when nothing has begun and nothing has been at work, as far as seen.
     quiet_since: Duration,
     proxy_is_gone: bool,
@@ -168,13 +168,13 @@ impl Drain {
     /// Begins at the stop signal. `counters` are those of the proxy, where it has any; the kernel
     /// is always asked.
     #[must_use]
-    pub fn new(plan: Plan, counters: Option<Counters>) -> Self {
+    pub fn new(plan: DrainPlan, counters: Option<CounterSource>) -> Self {
         // Only what is seen shortly before the shortest time is over can matter.
         let first = plan.min.saturating_sub(BETWEEN);
         Self {
             plan,
-            counters: counters.map(|counters| (counters, Asked::new(first))),
-            kernel: Some(Asked::new(first)),
+            counters: counters.map(|counters| (counters, Polled::new(first))),
+            kernel: Some(Polled::new(first)),
             quiet_since: Duration::ZERO,
             proxy_is_gone: false,
         }
@@ -182,11 +182,11 @@ impl Drain {
 
     /// What to do at `now`.
     #[must_use]
-    pub fn next(&self, now: Duration) -> Next {
+    pub fn next(&self, now: Duration) -> DrainStep {
         if now >= self.plan.min
             && let Some(witnesses) = self.idle(now)
         {
-            return Next::Over(Reason::Idle(witnesses));
+            return DrainStep::Over(DrainEnd::Idle(witnesses));
         }
         let kernel = self.kernel.map(|asked| asked.due);
         if now >= self.plan.max {
@@ -194,25 +194,32 @@ impl Drain {
             let is_stale = |(at, _)| at < self.plan.min;
             let latest = self.kernel.and_then(|asked| asked.latest);
             return match kernel {
-                Some(due) if due <= now && latest.is_none_or(is_stale) => Next::LookAtConnections,
-                _ => Next::Over(Reason::OutOfTime(self.left())),
+                Some(due) if due <= now && latest.is_none_or(is_stale) => {
+                    DrainStep::LookAtConnections
+                }
+                _ => DrainStep::Over(DrainEnd::OutOfTime(self.left())),
             };
         }
         let counters = self.counters.map(|(counters, asked)| (counters, asked.due));
         match (kernel, counters) {
-            (Some(due), _) if due <= now => Next::LookAtConnections,
-            (_, Some((counters, due))) if due <= now => Next::LookAt(counters),
+            (Some(due), _) if due <= now => DrainStep::LookAtConnections,
+            (_, Some((counters, due))) if due <= now => DrainStep::LookAt(counters),
             (kernel, counters) => {
                 let counters = counters.map(|(_, due)| due);
                 let due = kernel.into_iter().chain(counters).fold(self.plan.max, Duration::min);
-                Next::Rest(due)
+                DrainStep::Rest(due)
             }
         }
     }
 
     /// Takes in what the kernel said at `now`, after it `took` so long; `None` where it said
     /// nothing.
-    pub fn on_connections(&mut self, now: Duration, took: Duration, seen: Option<Sample>) {
+    pub fn on_connections(
+        &mut self,
+        now: Duration,
+        took: Duration,
+        seen: Option<ConnectionSample>,
+    ) {
         let Some(kernel) = &mut self.kernel else { return };
         let Some(sample) = seen else {
             if kernel.fails(now) {
@@ -242,7 +249,7 @@ impl Drain {
             Counted::Gone => (self.counters, self.proxy_is_gone) = (None, true),
             Counted::Unreadable => {
                 if asked.fails(now) {
-                    self.counters = counters.next().map(|next| (next, Asked::new(now)));
+                    self.counters = counters.next().map(|next| (next, Polled::new(now)));
                 }
             }
             Counted::Activity(activity) => {
@@ -276,14 +283,14 @@ impl Drain {
         // What goes through the proxy to the application has its other half there.
         let open = sample.flatten().map_or(u64::MAX, |(_, sample)| sample.open);
         let counters = match self.counters {
-            Some((counters, Asked { latest: Some((at, latest)), .. }))
+            Some((counters, Polled { latest: Some((at, latest)), .. }))
                 if (is_fresh(at) || is_over)
                     && latest.requests == 0
                     && latest.connections.min(open) == 0 =>
             {
                 Some(counters)
             }
-            Some((_, Asked { latest: None, .. })) if is_over => None,
+            Some((_, Polled { latest: None, .. })) if is_over => None,
             Some(_) => return None,
             None => None,
         };

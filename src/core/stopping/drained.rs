@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use crate::core::duration::Spoken;
-use crate::core::stopping::drain::{Left, Reason, Witnesses};
+use crate::core::stopping::drain::{DrainEnd, Left, Witnesses};
 
 /// The sentence for `reason`; `quiet` is `--drain-quiet`.
 #[must_use]
-pub fn sentence(reason: &Reason, quiet: Duration) -> String {
+pub fn sentence(reason: &DrainEnd, quiet: Duration) -> String {
     match reason {
-        Reason::Idle(witnesses) => idle(witnesses, quiet),
-        Reason::OutOfTime(left) => out_of_time(*left),
+        DrainEnd::Idle(witnesses) => idle(witnesses, quiet),
+        DrainEnd::OutOfTime(left) => out_of_time(*left),
     }
 }
 
@@ -61,19 +61,19 @@ fn out_of_time(left: Left) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::stopping::drain::Counters;
-    use crate::core::stopping::idle::Sample;
+    use crate::core::stopping::drain::CounterSource;
+    use crate::core::stopping::idle::ConnectionSample;
 
-    fn said(reason: &Reason) -> String {
+    fn said(reason: &DrainEnd) -> String {
         sentence(reason, Duration::from_secs(2))
     }
 
     #[test]
     fn the_weaker_source_is_named_where_it_decided() {
-        let open = |open| Some(Sample { open, ..Sample::default() });
-        let stats = Some(Counters::Stats);
+        let open = |open| Some(ConnectionSample { open, ..ConnectionSample::default() });
+        let stats = Some(CounterSource::Stats);
         let idle = |counters, kernel, proxy_is_gone| {
-            said(&Reason::Idle(Witnesses { counters, kernel, proxy_is_gone }))
+            said(&DrainEnd::Idle(Witnesses { counters, kernel, proxy_is_gone }))
         };
         assert_eq!(idle(stats, open(3), false), "drained: no request is in flight");
         assert!(idle(stats, None, false).contains("by the proxy's counters alone"));
@@ -92,12 +92,12 @@ mod tests {
     #[test]
     fn what_is_left_is_counted() {
         let left = Left { requests: Some(1), connections: Some(2), at_work: Some(0) };
-        let sentence = said(&Reason::OutOfTime(left));
+        let sentence = said(&DrainEnd::OutOfTime(left));
         for part in ["1 request in the proxy", "2 TCP connections", "0 connections of the app"] {
             assert!(sentence.contains(part), "{part}: {sentence}");
         }
-        assert!(said(&Reason::OutOfTime(Left::default())).contains("could not be seen"));
+        assert!(said(&DrainEnd::OutOfTime(Left::default())).contains("could not be seen"));
         let between = Left { requests: Some(0), connections: Some(0), at_work: None };
-        assert!(said(&Reason::OutOfTime(between)).contains("something was just before"));
+        assert!(said(&DrainEnd::OutOfTime(between)).contains("something was just before"));
     }
 }

@@ -84,7 +84,7 @@ impl Rule {
 
 /// The application's connections at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sample {
+pub struct ConnectionSample {
     /// Open connections.
     pub open: u64,
     /// Those at work, or of which nothing more is known than that they are open.
@@ -96,7 +96,7 @@ pub struct Sample {
     pub without_ages: bool,
 }
 
-impl Sample {
+impl ConnectionSample {
     /// Counts one connection.
     pub fn add(&mut self, rule: Rule, connection: &Connection) {
         let is_first = self.at_work == 0;
@@ -199,8 +199,8 @@ mod tests {
         }
     }
 
-    fn sample(connections: &[Connection]) -> Sample {
-        let mut sample = Sample::default();
+    fn sample(connections: &[Connection]) -> ConnectionSample {
+        let mut sample = ConnectionSample::default();
         for connection in connections {
             sample.add(RULE, connection);
         }
@@ -221,7 +221,8 @@ mod tests {
         ];
         for (connections, at_work, until) in table {
             let open = connections.len() as u64;
-            let expected = Sample { open, at_work, until: until.map(ms), without_ages: false };
+            let expected =
+                ConnectionSample { open, at_work, until: until.map(ms), without_ages: false };
             assert_eq!(sample(&connections), expected);
             assert_eq!(expected.is_idle(), at_work == 0);
         }
@@ -232,6 +233,6 @@ mod tests {
         let bare = connection(TcpState::Established, 0, 0);
         let closed = connection(TcpState::FinWait2, 0, 0);
         let seen = sample(&[bare, closed, bare]);
-        assert_eq!(seen, Sample { open: 2, at_work: 2, until: None, without_ages: true });
+        assert_eq!(seen, ConnectionSample { open: 2, at_work: 2, until: None, without_ages: true });
     }
 }

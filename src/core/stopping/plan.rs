@@ -36,7 +36,7 @@ pub struct Times {
 
 /// What will be done, given how long the proxy lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct DrainPlan {
     /// Keep serving at least this long.
     pub min: Duration,
     /// Keep serving at most this long.
@@ -45,7 +45,7 @@ pub struct Plan {
     pub quiet: Duration,
 }
 
-impl Plan {
+impl DrainPlan {
     /// As the user set it, cut to the life of the proxy that goes down by the same signal.
     #[must_use]
     pub fn new(times: Times, facts: Option<&ServerInfo>) -> Self {
@@ -138,7 +138,7 @@ pub fn misfits(times: Times, mesh: Mesh, facts: Option<&ServerInfo>) -> Vec<Misf
     let certain = |sentence| Misfit { is_certain: true, sentence };
     let mut misfits: Vec<Misfit> = of_mesh(times, mesh).into_iter().collect();
     let Some(facts) = facts else { return misfits };
-    let plan = Plan::new(times, Some(facts));
+    let plan = DrainPlan::new(times, Some(facts));
     match facts.lifetime() {
         Lifetime::Fixed(life) if plan.max < times.max => {
             misfits.push(certain(killed_too_early(times, plan, life)));
@@ -161,7 +161,7 @@ pub fn misfits(times: Times, mesh: Mesh, facts: Option<&ServerInfo>) -> Vec<Misf
     misfits
 }
 
-fn killed_too_early(times: Times, plan: Plan, life: Duration) -> String {
+fn killed_too_early(times: Times, plan: DrainPlan, life: Duration) -> String {
     // The inverse of `longest`: what is left of it is the application's.
     let needed = times.max * SHARE_OF_STOP / (SHARE_OF_STOP - 1);
     let needed = times.grace.unwrap_or(needed).max(needed).as_secs_f64().ceil();

@@ -24,8 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// One proxy to end: endpoints of which one that agrees is enough. They are asked in rounds, each
 /// in its turn.
 #[derive(Clone, Debug)]
-struct Proxy {
-    endpoints: Vec<Asked>,
+struct AskedProxy {
+    endpoints: Vec<AskedEndpoint>,
     /// The endpoint that is asked now.
     turn: usize,
     due: Duration,
@@ -35,7 +35,7 @@ struct Proxy {
 
 /// An endpoint, and what it said last.
 #[derive(Clone, Debug)]
-struct Asked {
+struct AskedEndpoint {
     endpoint: Endpoint,
     said: Told,
 }
@@ -53,7 +53,7 @@ pub enum Outcome {
 
 /// What to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum QuitStep {
     /// POST there; give up at this moment.
     Post {
         /// Which of the proxies: to be handed back with the answer.
@@ -72,7 +72,7 @@ pub enum Next {
 /// All proxies that are to end.
 #[derive(Debug)]
 pub struct Quit {
-    proxies: Vec<Proxy>,
+    proxies: Vec<AskedProxy>,
     budget: Duration,
 }
 
@@ -81,10 +81,10 @@ impl Quit {
     #[must_use]
     pub fn new(proxies: Vec<Vec<Endpoint>>, budget: Duration) -> Self {
         let never = || Told::Later("it was never asked".to_owned());
-        let proxy = |endpoints: Vec<Endpoint>| Proxy {
+        let proxy = |endpoints: Vec<Endpoint>| AskedProxy {
             endpoints: endpoints
                 .into_iter()
-                .map(|endpoint| Asked { endpoint, said: never() })
+                .map(|endpoint| AskedEndpoint { endpoint, said: never() })
                 .collect(),
             turn: 0,
             due: Duration::ZERO,
@@ -98,25 +98,25 @@ impl Quit {
 
     /// What to do at `now`, counted from the beginning.
     #[must_use]
-    pub fn next(&self, now: Duration) -> Next {
+    pub fn next(&self, now: Duration) -> QuitStep {
         let open = self.proxies.iter().enumerate().filter(|(_, proxy)| proxy.outcome.is_none());
         let Some((index, proxy)) = open.min_by_key(|(_, proxy)| proxy.due) else {
-            return Next::Over;
+            return QuitStep::Over;
         };
         if now >= self.budget {
-            return Next::Over;
+            return QuitStep::Over;
         }
         if now < proxy.due {
-            return Next::Rest(proxy.due.min(self.budget));
+            return QuitStep::Rest(proxy.due.min(self.budget));
         }
-        Next::Post {
+        QuitStep::Post {
             request: index,
             endpoint: proxy.endpoints[proxy.turn].endpoint.clone(),
             until: (now + TRY).min(self.budget),
         }
     }
 
-    /// Takes in the answer to a [`Next::Post`].
+    /// Takes in the answer to a [`QuitStep::Post`].
     pub fn on(&mut self, now: Duration, index: usize, answer: &Result<Answer, Fault>) {
         let Some(proxy) = self.proxies.get_mut(index) else { return };
         let asked = &mut proxy.endpoints[proxy.turn];
@@ -145,7 +145,7 @@ impl Quit {
     }
 }
 
-impl Proxy {
+impl AskedProxy {
     /// The first endpoint from this one on that may still agree.
     fn after(&self, first: usize) -> Option<usize> {
         let mut rest = self.endpoints.iter().enumerate().skip(first);
@@ -171,7 +171,7 @@ impl Proxy {
 
     /// What each endpoint said last.
     fn said(&self) -> String {
-        let said = |asked: &Asked| {
+        let said = |asked: &AskedEndpoint| {
             let why = match &asked.said {
                 Told::Yes(why) | Told::Later(why) | Told::No(why) => why.as_str(),
                 Told::Closed => "connection refused",

@@ -84,14 +84,14 @@ impl Load {
 
 /// How long the wait may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct UnsentLimits {
     /// Without any progress.
     stalled_after: Option<Duration>,
     /// In all.
     until: Duration,
 }
 
-impl Limits {
+impl UnsentLimits {
     /// Where nobody has asked the pod to stop: as long as something moves.
     pub const UNHURRIED: Self = Self { stalled_after: Some(STALLED_AFTER), until: LONGEST };
 
@@ -104,18 +104,18 @@ impl Limits {
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum UnsentStep {
     /// Look.
     Look,
     /// Nothing until this moment.
     Rest(Duration),
     /// The wait is over.
-    Over(End),
+    Over(UnsentEnd),
 }
 
 /// How the wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum UnsentEnd {
     /// Nothing is left.
     Empty,
     /// This much has not moved for too long.
@@ -129,7 +129,7 @@ pub enum End {
 /// One wait.
 #[derive(Debug)]
 pub struct Unsent {
-    limits: Limits,
+    limits: UnsentLimits,
     due: Duration,
     latest: Option<Load>,
     /// How many looks in a row have seen nothing.
@@ -141,7 +141,7 @@ pub struct Unsent {
 impl Unsent {
     /// Begins now.
     #[must_use]
-    pub const fn new(limits: Limits) -> Self {
+    pub const fn new(limits: UnsentLimits) -> Self {
         Self {
             limits,
             due: Duration::ZERO,
@@ -154,22 +154,26 @@ impl Unsent {
 
     /// What to do at `now`.
     #[must_use]
-    pub fn next(&self, now: Duration) -> Next {
+    pub fn next(&self, now: Duration) -> UnsentStep {
         if self.unseen {
-            return Next::Over(End::Unseen);
+            return UnsentStep::Over(UnsentEnd::Unseen);
         }
         if self.empty >= LOOKS {
-            return Next::Over(End::Empty);
+            return UnsentStep::Over(UnsentEnd::Empty);
         }
         let latest = self.latest.unwrap_or_default();
         let stuck = self.limits.stalled_after.map(|time| self.progress + time);
         if self.latest.is_some() && stuck.is_some_and(|stuck| now >= stuck) {
-            return Next::Over(End::Stuck(latest));
+            return UnsentStep::Over(UnsentEnd::Stuck(latest));
         }
         if now >= self.limits.until {
-            return Next::Over(End::OutOfTime(latest));
+            return UnsentStep::Over(UnsentEnd::OutOfTime(latest));
         }
-        if now < self.due { Next::Rest(self.due.min(self.limits.until)) } else { Next::Look }
+        if now < self.due {
+            UnsentStep::Rest(self.due.min(self.limits.until))
+        } else {
+            UnsentStep::Look
+        }
     }
 
     /// Takes in what the look at `now` saw; `None` where the kernel does not tell.
@@ -212,16 +216,19 @@ mod tests {
     }
 
     /// Looks until it is over; `world` says what a look at a moment sees. How it ended and when.
-    fn simulate(limits: Limits, world: impl Fn(Duration) -> Option<Load>) -> (End, Duration) {
+    fn simulate(
+        limits: UnsentLimits,
+        world: impl Fn(Duration) -> Option<Load>,
+    ) -> (UnsentEnd, Duration) {
         let (mut unsent, mut now) = (Unsent::new(limits), Duration::ZERO);
         loop {
             match unsent.next(now) {
-                Next::Over(end) => return (end, now),
-                Next::Rest(until) => {
+                UnsentStep::Over(end) => return (end, now),
+                UnsentStep::Rest(until) => {
                     assert!(until > now, "a rest goes forward");
                     now = until;
                 }
-                Next::Look => {
+                UnsentStep::Look => {
                     unsent.on(now, world(now));
                     now += MS;
                 }
@@ -267,13 +274,13 @@ mod tests {
 
     #[test]
     fn two_empty_looks_in_a_row_end_it() {
-        let (end, over) = simulate(Limits::UNHURRIED, |_| Some(Load::default()));
-        assert_eq!(end, End::Empty);
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, |_| Some(Load::default()));
+        assert_eq!(end, UnsentEnd::Empty);
         assert!(over < 50 * MS, "{over:?}");
         // One empty look between two writes is not enough.
         let busy = |now: Duration| if now < PAUSE / 2 || now > 900 * MS { 0 } else { 70_000 };
-        let (end, over) = simulate(Limits::UNHURRIED, |now| Some(bytes(busy(now))));
-        assert_eq!(end, End::Empty);
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, |now| Some(bytes(busy(now))));
+        assert_eq!(end, UnsentEnd::Empty);
         assert!(over > 900 * MS, "{over:?}");
     }
 
@@ -285,41 +292,41 @@ mod tests {
             let left = 12_000_000_u64.saturating_sub(sent);
             Some(Load { unsent: left / 2, unread: left - left / 2, in_flight: 0 })
         };
-        let (end, over) = simulate(Limits::UNHURRIED, world);
-        assert_eq!(end, End::Empty);
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, world);
+        assert_eq!(end, UnsentEnd::Empty);
         assert!(over >= 12_000 * MS && over < 12_200 * MS, "{over:?}");
     }
 
     #[test]
     fn five_seconds_without_progress_end_it_with_what_is_left() {
         let world = |now: Duration| Some(bytes(if now < 2_000 * MS { 900 } else { 800 }));
-        let (end, over) = simulate(Limits::UNHURRIED, world);
-        assert_eq!(end, End::Stuck(bytes(800)));
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, world);
+        assert_eq!(end, UnsentEnd::Stuck(bytes(800)));
         assert!(over >= 7_000 * MS && over < 7_100 * MS, "{over:?}");
     }
 
     #[test]
     fn a_neighbour_that_never_falls_silent_does_not_keep_it_for_ever() {
         let world = |now: Duration| Some(bytes(1 + u64::from(now.subsec_nanos()) % 7_919));
-        let (end, over) = simulate(Limits::UNHURRIED, world);
-        assert!(matches!(end, End::OutOfTime(_)), "{end:?}");
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, world);
+        assert!(matches!(end, UnsentEnd::OutOfTime(_)), "{end:?}");
         assert!(over >= LONGEST && over < LONGEST + 100 * MS, "{over:?}");
     }
 
     #[test]
     fn after_a_stop_signal_requests_have_until_then() {
-        let limits = Limits::until(8_000 * MS);
+        let limits = UnsentLimits::until(8_000 * MS);
         let one = Load { in_flight: 1, ..Load::default() };
         let world = |now: Duration| Some(if now < 6_000 * MS { one } else { Load::default() });
         let (end, over) = simulate(limits, world);
-        assert_eq!(end, End::Empty);
+        assert_eq!(end, UnsentEnd::Empty);
         assert!(over < 6_100 * MS, "{over:?}");
         let (end, over) = simulate(limits, |_| Some(one));
-        assert_eq!((end, over), (End::OutOfTime(one), 8_000 * MS));
+        assert_eq!((end, over), (UnsentEnd::OutOfTime(one), 8_000 * MS));
     }
 
     #[test]
     fn a_kernel_that_does_not_tell_is_not_waited_for() {
-        assert_eq!(simulate(Limits::UNHURRIED, |_| None), (End::Unseen, MS));
+        assert_eq!(simulate(UnsentLimits::UNHURRIED, |_| None), (UnsentEnd::Unseen, MS));
     }
 }

@@ -8,32 +8,32 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::sample::select;
 
 use meshim::core::envoy::activity::Activity;
-use meshim::core::stopping::drain::{self, Counted, Counters, Drain};
+use meshim::core::stopping::drain::{Counted, CounterSource, Drain, DrainEnd, DrainStep};
 use meshim::core::stopping::drained;
-use meshim::core::stopping::idle::Sample;
-use meshim::core::stopping::plan::{Plan, Times};
+use meshim::core::stopping::idle::ConnectionSample;
+use meshim::core::stopping::plan::{DrainPlan, Times};
 
 use super::{MS, Tries, milliseconds};
 
 /// More steps than it needs for what it is given here.
 const FOR_EVER: usize = 100_000;
 
-fn times() -> impl Strategy<Value = Plan> {
+fn times() -> impl Strategy<Value = DrainPlan> {
     let long = proptest::prop_oneof![
         5 => milliseconds(0..20_000),
         1 => Just(Duration::from_hours(720)),
         1 => Just(Duration::ZERO),
     ];
     (milliseconds(0..20_000), milliseconds(0..20_000), long).prop_map(|(min, more, quiet)| {
-        Plan::new(Times { min, max: min + more, quiet, grace: None }, None)
+        DrainPlan::new(Times { min, max: min + more, quiet, grace: None }, None)
     })
 }
 
-fn sample() -> impl Strategy<Value = Option<Sample>> {
+fn sample() -> impl Strategy<Value = Option<ConnectionSample>> {
     let some = (0..4_u64, 0..4_u64, option::of(milliseconds(0..10_000)), any::<bool>()).prop_map(
         |(open, at_work, until, without_ages)| {
             let until = until.filter(|_| at_work > 0);
-            Sample { open, at_work, until, without_ages }
+            ConnectionSample { open, at_work, until, without_ages }
         },
     );
     option::weighted(0.9, some)
@@ -51,7 +51,7 @@ fn counted() -> impl Strategy<Value = Counted> {
 }
 
 pub(crate) fn draining_ends_between_its_shortest_and_its_longest_time(tries: &mut impl Tries) {
-    let counters = select(vec![None, Some(Counters::Stats), Some(Counters::Metrics)]);
+    let counters = select(vec![None, Some(CounterSource::Stats), Some(CounterSource::Metrics)]);
     let took = || milliseconds(0..300);
     let looks = vec((sample(), counted(), took()), 1..60);
     tries.try_all((times(), counters, looks), |(plan, counters, looks)| {
@@ -60,21 +60,21 @@ pub(crate) fn draining_ends_between_its_shortest_and_its_longest_time(tries: &mu
         let mut now = Duration::ZERO;
         for _ in 0..FOR_EVER {
             match drain.next(now) {
-                drain::Next::Rest(until) => {
+                DrainStep::Rest(until) => {
                     assert!(until > now, "a rest goes forward");
                     now = until;
                 }
-                drain::Next::LookAtConnections => {
+                DrainStep::LookAtConnections => {
                     let (sample, _, took) = looks.next().expect("for ever");
                     now += took;
                     drain.on_connections(now, took, sample);
                 }
-                drain::Next::LookAt(_) => {
+                DrainStep::LookAt(_) => {
                     let (_, counted, took) = looks.next().expect("for ever");
                     now += took;
                     drain.on_counters(now, took, counted);
                 }
-                drain::Next::Over(reason) => {
+                DrainStep::Over(reason) => {
                     assert!(now >= plan.min, "{now:?} is too early");
                     // One look may have begun just before.
                     assert!(now <= plan.max + 300 * MS, "{now:?} is too late");
@@ -90,23 +90,23 @@ pub(crate) fn draining_ends_between_its_shortest_and_its_longest_time(tries: &mu
 pub(crate) fn a_request_in_flight_is_waited_for_until_the_longest_time(tries: &mut impl Tries) {
     let busy = (1..9_u64, 1..9_u64, milliseconds(0..50));
     tries.try_all((times(), busy), |(plan, (requests, open, took))| {
-        let mut drain = Drain::new(plan, Some(Counters::Stats));
+        let mut drain = Drain::new(plan, Some(CounterSource::Stats));
         let activity = Activity { requests, connections: 0, begun: Some(7) };
-        let kernel = Sample { open, at_work: 1, until: None, without_ages: false };
+        let kernel = ConnectionSample { open, at_work: 1, until: None, without_ages: false };
         let mut now = Duration::ZERO;
         for _ in 0..FOR_EVER {
             match drain.next(now) {
-                drain::Next::Rest(until) => now = until,
-                drain::Next::LookAtConnections => {
+                DrainStep::Rest(until) => now = until,
+                DrainStep::LookAtConnections => {
                     now += took;
                     drain.on_connections(now, took, Some(kernel));
                 }
-                drain::Next::LookAt(_) => {
+                DrainStep::LookAt(_) => {
                     now += took;
                     drain.on_counters(now, took, Counted::Activity(activity));
                 }
-                drain::Next::Over(reason) => {
-                    assert!(matches!(reason, drain::Reason::OutOfTime(_)), "{reason:?}");
+                DrainStep::Over(reason) => {
+                    assert!(matches!(reason, DrainEnd::OutOfTime(_)), "{reason:?}");
                     assert!(now >= plan.max);
                     return;
                 }

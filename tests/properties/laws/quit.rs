@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use meshim::core::answer::{Answer, Fault};
 use meshim::core::endpoint::Endpoint;
-use meshim::core::stopping::quit::{self, Quit};
+use meshim::core::stopping::quit::{self, Quit, QuitStep};
 
 use super::{Tries, milliseconds};
 
@@ -47,11 +47,11 @@ pub(crate) fn asking_ends_within_its_budget_and_nobody_is_asked_after_agreeing(
         let (mut now, mut agreed) = (Duration::ZERO, Vec::new());
         for _ in 0..FOR_EVER {
             match quit.next(now) {
-                quit::Next::Rest(until) => {
+                QuitStep::Rest(until) => {
                     assert!(until > now && until <= budget, "{until:?}");
                     now = until;
                 }
-                quit::Next::Post { request, until, .. } => {
+                QuitStep::Post { request, until, .. } => {
                     assert!(!agreed.contains(&request), "asked after it agreed");
                     assert!(until > now && until <= budget, "{until:?}");
                     let (answer, took) = answers.next().expect("for ever");
@@ -62,7 +62,7 @@ pub(crate) fn asking_ends_within_its_budget_and_nobody_is_asked_after_agreeing(
                     }
                     quit.on(now, request, &answer);
                 }
-                quit::Next::Over => {
+                QuitStep::Over => {
                     assert!(now <= budget, "{now:?}");
                     assert_eq!(quit.outcomes().len(), expected);
                     return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshim::core::sockets::connection::Connection;
 use meshim::core::sockets::diag::{connection_of, listener_of, messages};
 use meshim::core::sockets::proc_line::{Line, parse};
-use meshim::core::stopping::idle::{Rule, Sample};
+use meshim::core::stopping::idle::{ConnectionSample, Rule};
 use meshim::core::stopping::unsent::Load;
 use meshim::core::waiting::detection::{detect, suspect};
 
@@ -38,7 +38,7 @@ pub(crate) fn are_messages(bytes: &[u8]) {
 
 fn are_counted(connections: &[Connection]) {
     let rule = Rule { quiet: Duration::from_secs(2) };
-    let mut sample = Sample::default();
+    let mut sample = ConnectionSample::default();
     for connection in connections {
         sample.add(rule, connection);
     }

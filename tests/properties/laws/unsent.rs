@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy as _, any};
 
-use meshim::core::stopping::unsent::{self, Limits, Load, Unsent};
+use meshim::core::stopping::unsent::{Load, Unsent, UnsentEnd, UnsentLimits, UnsentStep};
 
 use super::{MS, Tries, milliseconds};
 
@@ -25,29 +25,29 @@ pub(crate) fn waiting_for_unsent_bytes_ends_and_says_empty_only_where_nothing_wa
     let looks = vec((option::weighted(0.95, load), milliseconds(0..50)), 1..40);
     let limits = proptest::prop_oneof![Just(None), milliseconds(0..20_000).prop_map(Some),];
     tries.try_all((limits, looks), |(until, looks)| {
-        let limits = until.map_or(Limits::UNHURRIED, Limits::until);
-        // `Limits::UNHURRIED` says so itself.
+        let limits = until.map_or(UnsentLimits::UNHURRIED, UnsentLimits::until);
+        // `UnsentLimits::UNHURRIED` says so itself.
         let bound = until.unwrap_or(Duration::from_mins(2)) + 50 * MS;
         let mut wait = Unsent::new(limits);
         let mut looks = looks.into_iter().cycle();
         let (mut now, mut last) = (Duration::ZERO, Vec::new());
         for _ in 0..FOR_EVER {
             match wait.next(now) {
-                unsent::Next::Rest(until) => {
+                UnsentStep::Rest(until) => {
                     assert!(until > now, "a rest goes forward");
                     now = until;
                 }
-                unsent::Next::Look => {
+                UnsentStep::Look => {
                     let (seen, took) = looks.next().expect("for ever");
                     now += took;
                     last.push(seen);
                     wait.on(now, seen);
                 }
-                unsent::Next::Over(end) => {
+                UnsentStep::Over(end) => {
                     assert!(now <= bound, "{now:?} is later than {bound:?}");
                     let is_empty = |seen: &Option<Load>| *seen == Some(Load::default());
                     let twice = last.iter().rev().take(2).filter(|seen| is_empty(seen)).count();
-                    assert_eq!(end == unsent::End::Empty, twice == 2, "{end:?} {last:?}");
+                    assert_eq!(end == UnsentEnd::Empty, twice == 2, "{end:?} {last:?}");
                     return;
                 }
             }

@@ -3,13 +3,13 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn plan(min: u32, max: u32) -> Plan {
-    Plan { min: min * SECOND, max: max * SECOND, quiet: 2 * SECOND }
+fn plan(min: u32, max: u32) -> DrainPlan {
+    DrainPlan { min: min * SECOND, max: max * SECOND, quiet: 2 * SECOND }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what it stands for is an Option")]
-fn at_work(count: u64) -> Option<Sample> {
-    Some(Sample { open: count.max(1), at_work: count, ..Sample::default() })
+fn at_work(count: u64) -> Option<ConnectionSample> {
+    Some(ConnectionSample { open: count.max(1), at_work: count, ..ConnectionSample::default() })
 }
 
 fn requests(requests: u64, begun: u64) -> Counted {
@@ -17,32 +17,32 @@ fn requests(requests: u64, begun: u64) -> Counted {
 }
 
 type World<'a> = (
-    Option<Counters>,
-    &'a dyn Fn(Counters, Duration) -> Counted,
-    &'a dyn Fn(Duration) -> Option<Sample>,
+    Option<CounterSource>,
+    &'a dyn Fn(CounterSource, Duration) -> Counted,
+    &'a dyn Fn(Duration) -> Option<ConnectionSample>,
 );
 
 /// Drains against a world of counters and connections; a look takes 0.1 ms. Why and when it is
 /// over, and the looks at counters.
 fn simulate(
-    plan: Plan,
+    plan: DrainPlan,
     (counters, counted, connections): World<'_>,
-) -> (Reason, Duration, Vec<(Counters, Duration)>) {
+) -> (DrainEnd, Duration, Vec<(CounterSource, Duration)>) {
     let (mut drain, mut now, mut looks) = (Drain::new(plan, counters), Duration::ZERO, Vec::new());
     loop {
         match drain.next(now) {
-            Next::Over(reason) => return (reason, now, looks),
-            Next::Rest(until) => {
+            DrainStep::Over(reason) => return (reason, now, looks),
+            DrainStep::Rest(until) => {
                 assert!(until > now, "a rest goes forward");
                 now = until;
             }
-            Next::LookAt(counters) => {
+            DrainStep::LookAt(counters) => {
                 looks.push((counters, now));
                 let seen = counted(counters, now);
                 now += MS / 10;
                 drain.on_counters(now, MS / 10, seen);
             }
-            Next::LookAtConnections => {
+            DrainStep::LookAtConnections => {
                 let seen = connections(now);
                 now += MS / 10;
                 drain.on_connections(now, MS / 10, seen);
@@ -51,10 +51,10 @@ fn simulate(
     }
 }
 
-const STATS: Option<Counters> = Some(Counters::Stats);
+const STATS: Option<CounterSource> = Some(CounterSource::Stats);
 
-fn idle(reason: Reason) -> Witnesses {
-    let Reason::Idle(witnesses) = reason else { panic!("{reason:?}") };
+fn idle(reason: DrainEnd) -> Witnesses {
+    let DrainEnd::Idle(witnesses) = reason else { panic!("{reason:?}") };
     witnesses
 }
 
@@ -64,7 +64,7 @@ fn between(over: Duration, from: u32, to: u32) {
 
 #[test]
 fn an_idle_server_is_drained_for_the_shortest_time_with_any_proxy_and_with_none() {
-    for counters in [None, STATS, Some(Counters::Metrics)] {
+    for counters in [None, STATS, Some(CounterSource::Metrics)] {
         let world: World<'_> = (counters, &|_, _| requests(0, 7), &|_| at_work(0));
         let (reason, over, looks) = simulate(plan(5, 15), world);
         between(over, 5_000, 5_020);
@@ -92,8 +92,9 @@ fn the_shortest_time_is_kept_whatever_becomes_of_the_proxy() {
 #[test]
 fn both_must_be_idle() {
     let (until_6, until_8) = (6_000 * MS, 8_000 * MS);
-    let busy =
-        |until: Duration| move |_: Counters, now: Duration| requests(u64::from(now < until), 7);
+    let busy = |until: Duration| {
+        move |_: CounterSource, now: Duration| requests(u64::from(now < until), 7)
+    };
     let work = |until: Duration| move |now: Duration| at_work(u64::from(now < until));
     let cases: [World<'_>; 2] =
         [(STATS, &busy(until_6), &work(until_8)), (STATS, &busy(until_8), &work(until_6))];
@@ -107,7 +108,7 @@ fn both_must_be_idle() {
 
 #[test]
 fn the_end_of_the_last_request_is_seen_at_once_where_the_kernel_is_idle() {
-    let busy = |_: Counters, now: Duration| requests(u64::from(now < 7_300 * MS), 7);
+    let busy = |_: CounterSource, now: Duration| requests(u64::from(now < 7_300 * MS), 7);
     let (_, over, _) = simulate(plan(5, 15), (STATS, &busy, &|_| at_work(0)));
     between(over, 7_300, 7_320);
 }
@@ -117,7 +118,12 @@ fn a_connection_that_waits_for_its_quiet_time_ends_the_drain_on_time() {
     // The last byte moved at 4 s, and 2 s of quiet are needed.
     let connections = |now: Duration| {
         let until = (6_000 * MS).checked_sub(now).filter(|left| !left.is_zero());
-        Some(Sample { open: 1, at_work: u64::from(until.is_some()), until, without_ages: false })
+        Some(ConnectionSample {
+            open: 1,
+            at_work: u64::from(until.is_some()),
+            until,
+            without_ages: false,
+        })
     };
     let (reason, over, _) = simulate(plan(5, 15), (None, &|_, _| Counted::Gone, &connections));
     between(over, 6_000, 6_020);
@@ -127,7 +133,7 @@ fn a_connection_that_waits_for_its_quiet_time_ends_the_drain_on_time() {
 #[test]
 fn between_two_requests_is_not_idle() {
     // Ten short requests a second, none in flight whenever we look, until 6.5 s.
-    let counted = |_: Counters, now: Duration| {
+    let counted = |_: CounterSource, now: Duration| {
         requests(0, u64::try_from(now.min(6_500 * MS).as_millis() / 100).unwrap())
     };
     let (_, over, _) = simulate(plan(2, 15), (STATS, &counted, &|_| at_work(0)));
@@ -143,7 +149,7 @@ fn between_two_requests_is_not_idle() {
 
 #[test]
 fn plain_tcp_through_the_proxy_is_counted_where_it_can_end_at_the_application() {
-    let tcp = |_: Counters, now: Duration| {
+    let tcp = |_: CounterSource, now: Duration| {
         let connections = u64::from(now < 7_000 * MS);
         Counted::Activity(Activity { requests: 0, connections, begun: Some(1) })
     };
@@ -151,23 +157,24 @@ fn plain_tcp_through_the_proxy_is_counted_where_it_can_end_at_the_application() 
     between(over, 7_000, 7_020);
     assert_eq!(idle(reason).counters, STATS);
     // The application has no open connection: what the proxy counts leads out of the pod.
-    let nothing = |_| Some(Sample::default());
+    let nothing = |_| Some(ConnectionSample::default());
     let (_, over, _) = simulate(plan(1, 15), (STATS, &tcp, &nothing));
     between(over, 1_000, 1_020);
 }
 
 #[test]
 fn what_never_ends_is_cut_at_the_longest_time_and_counted() {
-    let counted = |_: Counters, now: Duration| requests(3, u64::try_from(now.as_millis()).unwrap());
+    let counted =
+        |_: CounterSource, now: Duration| requests(3, u64::try_from(now.as_millis()).unwrap());
     let (reason, over, looks) = simulate(plan(5, 15), (STATS, &counted, &|_| at_work(2)));
     let left = Left { requests: Some(3), connections: Some(0), at_work: Some(2) };
-    assert_eq!((reason, over), (Reason::OutOfTime(left), 15_000 * MS));
+    assert_eq!((reason, over), (DrainEnd::OutOfTime(left), 15_000 * MS));
     assert!(looks.len() < 150, "{}", looks.len());
 }
 
 #[test]
 fn idle_at_the_very_end_is_not_out_of_time() {
-    for counters in [None, STATS, Some(Counters::Metrics)] {
+    for counters in [None, STATS, Some(CounterSource::Metrics)] {
         let world: World<'_> = (counters, &|_, _| requests(0, 7), &|_| at_work(0));
         for min in [0, 1, 5] {
             let (reason, over, _) = simulate(plan(min, min), world);
@@ -181,17 +188,19 @@ fn idle_at_the_very_end_is_not_out_of_time() {
     // What the kernel saw before the end is not what it says at the end.
     let busy_at_the_end = |now: Duration| at_work(u64::from(now >= SECOND));
     let (reason, ..) = simulate(plan(1, 1), (None, &|_, _| Counted::Gone, &busy_at_the_end));
-    assert_eq!(reason, Reason::OutOfTime(Left { at_work: Some(1), ..Left::default() }));
+    assert_eq!(reason, DrainEnd::OutOfTime(Left { at_work: Some(1), ..Left::default() }));
     // Nothing is in flight whenever we look, and requests begin all the time.
-    let counted = |_: Counters, now: Duration| requests(0, u64::try_from(now.as_millis()).unwrap());
+    let counted =
+        |_: CounterSource, now: Duration| requests(0, u64::try_from(now.as_millis()).unwrap());
     let (reason, ..) = simulate(plan(1, 2), (STATS, &counted, &|_| at_work(0)));
-    assert!(matches!(reason, Reason::OutOfTime(_)), "{reason:?}");
+    assert!(matches!(reason, DrainEnd::OutOfTime(_)), "{reason:?}");
 }
 
 #[test]
 fn linkerds_metrics_are_read_once_a_second() {
-    let busy = |_: Counters, now: Duration| requests(u64::from(now < 9_100 * MS), 7);
-    let (_, over, looks) = simulate(plan(5, 15), (Some(Counters::Metrics), &busy, &|_| at_work(0)));
+    let busy = |_: CounterSource, now: Duration| requests(u64::from(now < 9_100 * MS), 7);
+    let (_, over, looks) =
+        simulate(plan(5, 15), (Some(CounterSource::Metrics), &busy, &|_| at_work(0)));
     between(over, 9_100, 10_200);
     assert!(looks.len() < 9, "{looks:?}");
 }
@@ -199,28 +208,28 @@ fn linkerds_metrics_are_read_once_a_second() {
 #[test]
 fn the_first_counters_that_speak_are_the_ones() {
     let clusters = |counters, _| match counters {
-        Counters::Clusters => requests(0, 1),
+        CounterSource::Clusters => requests(0, 1),
         _ => Counted::Unreadable,
     };
     let (reason, _, looks) = simulate(plan(5, 15), (STATS, &clusters, &|_| at_work(0)));
-    assert_eq!(looks[0].0, Counters::Stats);
-    assert!(looks[1..].iter().all(|(counters, _)| *counters == Counters::Clusters));
-    assert_eq!(idle(reason).counters, Some(Counters::Clusters));
+    assert_eq!(looks[0].0, CounterSource::Stats);
+    assert!(looks[1..].iter().all(|(counters, _)| *counters == CounterSource::Clusters));
+    assert_eq!(idle(reason).counters, Some(CounterSource::Clusters));
 }
 
 #[test]
 fn counters_that_have_spoken_are_given_up_only_after_three_failures() {
     let once = |counters, now: Duration| match counters {
-        Counters::Stats if now < 6_000 * MS || now > 6_015 * MS => {
+        CounterSource::Stats if now < 6_000 * MS || now > 6_015 * MS => {
             requests(u64::from(now < 8_000 * MS), 1)
         }
-        Counters::Stats => Counted::Unreadable,
+        CounterSource::Stats => Counted::Unreadable,
         _ => panic!("one failure is no reason to leave a source"),
     };
     let (reason, ..) = simulate(plan(5, 15), (STATS, &once, &|_| at_work(0)));
     assert_eq!(idle(reason).counters, STATS);
     let silent = |counters, now: Duration| match counters {
-        Counters::Stats if now < 6_000 * MS => requests(1, 1),
+        CounterSource::Stats if now < 6_000 * MS => requests(1, 1),
         _ => Counted::Unreadable,
     };
     let (reason, over, _) = simulate(plan(5, 15), (STATS, &silent, &|_| at_work(0)));
@@ -232,7 +241,7 @@ fn counters_that_have_spoken_are_given_up_only_after_three_failures() {
 fn where_nobody_says_anything_the_longest_time_is_taken() {
     let (reason, over, looks) =
         simulate(plan(5, 15), (STATS, &|_, _| Counted::Unreadable, &|_| None));
-    assert_eq!((reason, over), (Reason::OutOfTime(Left::default()), 15_000 * MS));
+    assert_eq!((reason, over), (DrainEnd::OutOfTime(Left::default()), 15_000 * MS));
     assert_eq!(looks.len(), 2);
     // The proxy alone is enough, where the kernel says nothing.
     let (reason, over, _) = simulate(plan(5, 15), (STATS, &|_, _| requests(0, 7), &|_| None));

@@ -26,8 +26,8 @@ fn the_plan_is_cut_to_the_life_of_a_proxy_that_goes_down_with_us() {
         (times(5, 15), Some(ServerInfo::default()), (5, 15, 2)),
     ];
     for (times, facts, (min, max, quiet)) in table {
-        let expected = Plan { min: min * SECOND, max: max * SECOND, quiet: quiet * SECOND };
-        assert_eq!(Plan::new(times, facts.as_ref()), expected, "{facts:?}");
+        let expected = DrainPlan { min: min * SECOND, max: max * SECOND, quiet: quiet * SECOND };
+        assert_eq!(DrainPlan::new(times, facts.as_ref()), expected, "{facts:?}");
     }
 }
 

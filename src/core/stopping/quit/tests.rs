@@ -21,12 +21,12 @@ fn simulate(
     let (mut now, mut posts) = (Duration::ZERO, Vec::new());
     loop {
         match quit.next(now) {
-            Next::Over => return (quit.outcomes(), now, posts),
-            Next::Rest(until) => {
+            QuitStep::Over => return (quit.outcomes(), now, posts),
+            QuitStep::Rest(until) => {
                 assert!(until > now, "a rest goes forward");
                 now = until;
             }
-            Next::Post { request, endpoint: asked, until } => {
+            QuitStep::Post { request, endpoint: asked, until } => {
                 let port = (1..9).find(|port| endpoint(*port) == asked).unwrap();
                 posts.push(port);
                 let answer = world(port, posts.iter().filter(|other| **other == port).count());
