@@ -18,7 +18,7 @@ use crate::core::findings::identity as ids;
 use crate::core::findings::listen::facts;
 use crate::core::findings::listen::judge::before_the_wait;
 use crate::core::findings::listen::settling::Settling;
-use crate::core::findings::report::Report;
+use crate::core::findings::report::CheckReport;
 use crate::core::proxy::Proxy;
 use crate::io::signals::StopSignals;
 
@@ -32,7 +32,7 @@ pub fn check(settings: &Check, mut stop: StopSignals) -> Result<Exit, Failure> {
         Err(signal) => return Ok(stopped(signal, "looking at this pod")),
     };
     let verdict = judge_all(JUDGES, &pod);
-    let report = Report {
+    let report = CheckReport {
         findings: verdict.findings,
         facts: facts::of(&pod),
         not_seen: verdict.not_seen,

@@ -18,7 +18,9 @@ use crate::core::envoy::page::Page;
 use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
 use crate::core::findings::judged::Judged;
 use crate::core::findings::listen::judge::{before_start, for_real, wants_the_manifest};
-use crate::core::findings::pod::{Addresses, Asked, Expected, Pod, Readiness, Sockets};
+use crate::core::findings::pod::{
+    Addresses, Expected, ListeningSockets, Pod, ReadinessFacts, Requested,
+};
 use crate::core::mesh::Mesh;
 use crate::core::profile::{Expect, Ready};
 use crate::core::profiles::ENVOYS_WORDS;
@@ -119,13 +121,13 @@ async fn judge(mut pod: Pod, judge: fn(&Pod) -> Judged, timeout: Duration) -> Ju
 }
 
 /// The pod's listening sockets, and the processes that hold those that are `wanted`.
-fn sockets(wanted: impl Fn(&Listener) -> bool) -> Sockets {
+fn sockets(wanted: impl Fn(&Listener) -> bool) -> ListeningSockets {
     let listening = match listening::listening() {
         Ok(listening) => listening,
         Err(error) => {
             let unread =
                 format!("neither sock_diag nor /proc/net/tcp tells them: {error}; mount /proc");
-            return Sockets { unread: Some(unread), ..Sockets::default() };
+            return ListeningSockets { unread: Some(unread), ..ListeningSockets::default() };
         }
     };
     let wanted: Vec<u64> = listening
@@ -144,7 +146,7 @@ fn sockets(wanted: impl Fn(&Listener) -> bool) -> Sockets {
         uid: listener.uid,
         holder: holder(listener.inode),
     });
-    Sockets {
+    ListeningSockets {
         all: all.collect(),
         unread: None,
         unread_holders: holders.as_ref().and_then(|holders| holders.problem.clone()),
@@ -152,8 +154,8 @@ fn sockets(wanted: impl Fn(&Listener) -> bool) -> Sockets {
     }
 }
 
-async fn readiness(proxy: &Proxy, timeout: Duration) -> Readiness {
-    let mut readiness = Readiness::default();
+async fn readiness(proxy: &Proxy, timeout: Duration) -> ReadinessFacts {
+    let mut readiness = ReadinessFacts::default();
     if let Some(cheap) = &proxy.cheap {
         let cheap = Ready { url: cheap.clone(), expect: Expect::Says(ENVOYS_WORDS) };
         readiness.cheap = Some((cheap.clone(), observe(&cheap, timeout).await));
@@ -185,27 +187,27 @@ async fn observe(ready: &Ready<Endpoint>, timeout: Duration) -> Observation {
 async fn clusters(
     proxy: &Proxy,
     timeout: Duration,
-) -> Asked<<InboundClustersPage as Page>::Content> {
+) -> Requested<<InboundClustersPage as Page>::Content> {
     if !matches!(proxy.mesh, Mesh::Istio | Mesh::Envoy) {
-        return Asked::Not;
+        return Requested::Not;
     }
     ask::<InboundClustersPage>(proxy, timeout).await
 }
 
-async fn manifest(proxy: &Proxy, timeout: Duration) -> Asked<<ManifestPage as Page>::Content> {
+async fn manifest(proxy: &Proxy, timeout: Duration) -> Requested<<ManifestPage as Page>::Content> {
     ask::<ManifestPage>(proxy, timeout).await
 }
 
-async fn ask<P: Page>(proxy: &Proxy, timeout: Duration) -> Asked<P::Content> {
-    let Some(admin) = &proxy.admin else { return Asked::Not };
+async fn ask<P: Page>(proxy: &Proxy, timeout: Duration) -> Requested<P::Content> {
+    let Some(admin) = &proxy.admin else { return Requested::Not };
     let mut admin = Admin::new(admin);
     match admin.read::<P>(Instant::now() + timeout).await {
-        Ok(said) => Asked::Said(said),
-        Err(unread) => Asked::Unread(admin.url::<P>(), unread),
+        Ok(said) => Requested::Said(said),
+        Err(unread) => Requested::Unread(admin.url::<P>(), unread),
     }
 }
 
-fn addresses(manifest: &Asked<<ManifestPage as Page>::Content>) -> Addresses {
+fn addresses(manifest: &Requested<<ManifestPage as Page>::Content>) -> Addresses {
     let own = manifest.said().map(|manifest| manifest.server.instance_ips.clone());
     let own = own.unwrap_or_default();
     match addresses::of_interfaces() {
@@ -215,7 +217,7 @@ fn addresses(manifest: &Asked<<ManifestPage as Page>::Content>) -> Addresses {
 }
 
 /// The same sockets as detection takes them.
-fn listeners(sockets: &Sockets) -> Vec<Listener> {
+fn listeners(sockets: &ListeningSockets) -> Vec<Listener> {
     let listener = |socket: &Socket| Listener {
         address: socket.bound.address,
         uid: socket.uid,

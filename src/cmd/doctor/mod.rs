@@ -13,9 +13,9 @@ use crate::core::findings::check::{JUDGES, judge_all};
 use crate::core::findings::doctor::diagnosis::NotSeen;
 use crate::core::findings::doctor::json::json;
 use crate::core::findings::doctor::judges::judge;
-use crate::core::findings::doctor::pages::{Container, Read, Sockets};
-use crate::core::findings::doctor::report::Report;
-use crate::core::findings::doctor::text::{Look, text};
+use crate::core::findings::doctor::pages::{Container, PodSockets, Read};
+use crate::core::findings::doctor::report::DoctorReport;
+use crate::core::findings::doctor::text::{TextStyle, text};
 use crate::core::sockets::connection::TcpState;
 use crate::io::signals::StopSignals;
 use crate::io::sockets::connections::Connections;
@@ -36,32 +36,32 @@ pub fn doctor(settings: &Doctor, mut stop: StopSignals) -> Result<Exit, Failure>
     let told = if settings.check.form == Form::Json {
         json(&report)
     } else {
-        text(&report, look(settings))
+        text(&report, style(settings))
     };
     print(&told, if report.is_ok() { Exit::Yes } else { Exit::No }, stop)
 }
 
-fn look(settings: &Doctor) -> Look {
+fn style(settings: &Doctor) -> TextStyle {
     let colors = match settings.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => terminal::is_stdout(),
     };
-    Look { width: terminal::columns_of_stdout(), colors }
+    TextStyle { width: terminal::columns_of_stdout(), colors }
 }
 
-async fn examine(settings: &Doctor) -> Report {
+async fn examine(settings: &Doctor) -> DoctorReport {
     let pod = pod::look(&settings.check).await;
     let mut pages = requests::pages(&pod, settings.deep).await;
-    pages.sockets = connections(Sockets::of(&pod));
+    pages.sockets = connections(PodSockets::of(&pod));
     let of_proxy = pod.owners().proxy_uid();
     pages.container = processes::all()
         .map(|all| Container::of(&all, of_proxy))
         .map_err(|error| NotSeen::System(format!("/proc shows no processes: {error}")));
-    Report::of(&pages, judge(&pages), judge_all(JUDGES, &pod))
+    DoctorReport::of(&pages, judge(&pages), judge_all(JUDGES, &pod))
 }
 
-fn connections(mut sockets: Sockets) -> Read<Sockets> {
+fn connections(mut sockets: PodSockets) -> Read<PodSockets> {
     let told = Connections::open().each(|connection| {
         if connection.state != TcpState::Established {
             return;

@@ -27,7 +27,7 @@ use crate::core::findings::doctor::control_plane::is_connected;
 use crate::core::findings::doctor::diagnosis::NotSeen;
 use crate::core::findings::doctor::pages::{AskedClusters, Pages, Read};
 use crate::core::findings::doctor::routes::candidates;
-use crate::core::findings::pod::{Asked as Known, Pod};
+use crate::core::findings::pod::{Pod, Requested};
 use crate::core::mesh::Mesh;
 use crate::core::metrics::agent::AgentPage;
 use crate::core::metrics::linkerd::LinkerdPage;
@@ -177,16 +177,16 @@ impl Server {
     }
 
     /// `/server_info`, which costs the proxy 13 times what `/ready` does: once is enough.
-    async fn manifest(&mut self, known: &Known<Manifest>) -> Read<Manifest> {
+    async fn manifest(&mut self, known: &Requested<Manifest>) -> Read<Manifest> {
         const NAME: &str = "/server_info";
         match known {
-            Known::Said(manifest) => Ok(manifest.clone()),
-            Known::Not => {
+            Requested::Said(manifest) => Ok(manifest.clone()),
+            Requested::Not => {
                 let mut page = ManifestPage::begin();
                 let read = self.fill(NAME, "", &mut page).await;
                 end(NAME, read, page)
             }
-            Known::Unread(_, why) => {
+            Requested::Unread(_, why) => {
                 self.give_up(NAME, why);
                 Err(NotSeen::Unread(NAME, why.clone()))
             }

@@ -48,7 +48,7 @@ pub struct Route {
     /// `AddConfigInfoMetadata`).
     pub config: Option<String>,
     /// Where it leads.
-    pub destinations: Vec<Destination>,
+    pub destinations: Vec<RouteCluster>,
     /// It matches by headers or query parameters, too.
     pub is_conditional: bool,
     /// It matches by the method, too.
@@ -63,7 +63,7 @@ pub struct Route {
 
 /// A cluster that a route leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Destination {
+pub struct RouteCluster {
     /// The cluster's name.
     pub cluster: String,
     /// Its weight, where there are several.
@@ -156,7 +156,7 @@ impl Routes {
 impl Route {
     /// Did somebody write it? Istio's default routes have a cluster that comes with them.
     fn is_written(&self) -> bool {
-        let is_subset = |destination: &Destination| {
+        let is_subset = |destination: &RouteCluster| {
             subset(&destination.cluster).is_some_and(|name| !name.is_empty())
         };
         self.config.is_some()
@@ -208,7 +208,7 @@ impl Route {
         value.fields(&mut |name, value| match name {
             "cluster" => {
                 if let Some(cluster) = value.text() {
-                    self.lead_to(Destination { cluster, ..Destination::default() });
+                    self.lead_to(RouteCluster { cluster, ..RouteCluster::default() });
                 }
             }
             "weighted_clusters" => value.at(&["clusters"], &mut |clusters| {
@@ -217,7 +217,7 @@ impl Route {
             "request_mirror_policies" => value.items(&mut |policy| {
                 policy.at(&["cluster"], &mut |cluster| {
                     if let Some(cluster) = cluster.text() {
-                        self.lead_to(Destination { cluster, weight: None, is_mirror: true });
+                        self.lead_to(RouteCluster { cluster, weight: None, is_mirror: true });
                     }
                 });
             }),
@@ -236,11 +236,11 @@ impl Route {
         });
         // What has no weight gets nothing.
         if let Some(cluster) = name.filter(|_| weight > 0) {
-            self.lead_to(Destination { cluster, weight: Some(weight), is_mirror: false });
+            self.lead_to(RouteCluster { cluster, weight: Some(weight), is_mirror: false });
         }
     }
 
-    fn lead_to(&mut self, destination: Destination) {
+    fn lead_to(&mut self, destination: RouteCluster) {
         if !destination.cluster.is_empty() && self.destinations.len() < MOST_DESTINATIONS {
             self.destinations.push(destination);
         }

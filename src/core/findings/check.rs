@@ -9,10 +9,10 @@ use crate::core::findings::pod::Pod;
 use crate::core::findings::{identity, readiness};
 
 /// A judge: what it judges, and the judgement.
-pub type Judge = (&'static str, fn(&Pod) -> Judged);
+pub type CheckJudge = (&'static str, fn(&Pod) -> Judged);
 
 /// All of them, in the order in which a person would ask.
-pub const JUDGES: &[Judge] = &[
+pub const JUDGES: &[CheckJudge] = &[
     ("readiness", readiness::judge),
     ("identity", identity::judge),
     ("listen addresses", judge::for_real),
@@ -23,7 +23,7 @@ pub const JUDGES: &[Judge] = &[
 
 /// What all judges came to.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict {
+pub struct CheckVerdict {
     /// The worst first; of equals, in the judges' order.
     pub findings: Vec<Finding>,
     /// What could not be seen; each sentence once.
@@ -36,8 +36,8 @@ pub struct Verdict {
 
 /// Asks every judge.
 #[must_use]
-pub fn judge_all(judges: &[Judge], pod: &Pod) -> Verdict {
-    let mut verdict = Verdict { judges: judges.len(), ..Verdict::default() };
+pub fn judge_all(judges: &[CheckJudge], pod: &Pod) -> CheckVerdict {
+    let mut verdict = CheckVerdict { judges: judges.len(), ..CheckVerdict::default() };
     for (name, judge) in judges {
         let Judged { findings, not_seen } = judge(pod);
         verdict.findings.extend(findings);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_worst_comes_first_and_each_sentence_once() {
-        const JUDGES: &[Judge] = &[
+        const JUDGES: &[CheckJudge] = &[
             ("a", |_| vec![finding(Severity::Warning)].into()),
             ("b", |_| Judged::blind("x".to_owned())),
             ("c", |_| Judged::blind("x".to_owned())),

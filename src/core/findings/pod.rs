@@ -15,7 +15,7 @@ use crate::core::waiting::observation::Observation;
 
 /// A page of the admin API, as far as it was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Asked<T> {
+pub enum Requested<T> {
     /// Nobody asked, or there is nobody to ask.
     #[default]
     Not,
@@ -25,7 +25,7 @@ pub enum Asked<T> {
     Unread(Endpoint, Unread),
 }
 
-impl<T> Asked<T> {
+impl<T> Requested<T> {
     /// What it says, if it does.
     pub const fn said(&self) -> Option<&T> {
         if let Self::Said(said) = self { Some(said) } else { None }
@@ -62,7 +62,7 @@ pub enum Expected {
 
 /// What the endpoints say that a wait would look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
+pub struct ReadinessFacts {
     /// The admin API's `/ready`, where that is not a readiness endpoint itself.
     pub cheap: Option<(Ready<Endpoint>, Observation)>,
     /// The readiness endpoints, whose word counts.
@@ -73,7 +73,7 @@ pub struct Readiness {
 
 /// The pod's listening sockets, of every container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sockets {
+pub struct ListeningSockets {
     /// All of them.
     pub all: Vec<Socket>,
     /// Why they are not known at all.
@@ -136,15 +136,15 @@ pub struct Pod {
     /// Who this process is.
     pub identity: Option<Identity>,
     /// What the endpoints of a wait say.
-    pub readiness: Readiness,
+    pub readiness: ReadinessFacts,
     /// Who listens.
-    pub sockets: Sockets,
+    pub sockets: ListeningSockets,
     /// Where clients find the pod.
     pub addresses: Addresses,
     /// How the proxy forwards inbound traffic.
-    pub clusters: Asked<InboundClusters>,
+    pub clusters: Requested<InboundClusters>,
     /// What the proxy knows of itself and its pod.
-    pub manifest: Asked<Manifest>,
+    pub manifest: Requested<Manifest>,
     /// Where the application is meant to listen (`--listen`).
     pub declared: Vec<SocketAddr>,
 }
@@ -159,11 +159,11 @@ impl Pod {
             is_ambient: false,
             in_its_container: false,
             identity: None,
-            readiness: Readiness::default(),
-            sockets: Sockets::default(),
+            readiness: ReadinessFacts::default(),
+            sockets: ListeningSockets::default(),
             addresses: Addresses::default(),
-            clusters: Asked::Not,
-            manifest: Asked::Not,
+            clusters: Requested::Not,
+            manifest: Requested::Not,
             declared: Vec::new(),
         }
     }

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::core::endpoint::Endpoint;
     use crate::core::envoy::state::State;
-    use crate::core::findings::pod::Readiness;
+    use crate::core::findings::pod::ReadinessFacts;
     use crate::core::profile::{Expect, Ready};
     use crate::core::proxy::Proxy;
 
@@ -109,7 +109,7 @@ mod tests {
 
     fn judged(cheap: Observation, ready: Observation) -> Judged {
         let mut pod = Pod::of(Proxy::of(Mesh::Istio));
-        pod.readiness = Readiness {
+        pod.readiness = ReadinessFacts {
             cheap: Some(at("http://localhost:15000/ready", cheap)),
             endpoints: vec![at("http://localhost:15021/healthz/ready", ready)],
             unready: vec!["LDS".to_owned()],

@@ -8,7 +8,7 @@ use crate::core::findings::finding::{Finding, Severity};
 
 /// What one look at the pod came to.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct CheckReport {
     /// The worst first.
     pub findings: Vec<Finding>,
     /// What the judgement rests on: a name and a sentence each.
@@ -21,7 +21,7 @@ pub struct Report {
     pub blind: Vec<&'static str>,
 }
 
-impl Report {
+impl CheckReport {
     /// Is there an error among the findings?
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::core::findings::codes::Code;
 
-    fn report(severity: Severity) -> Report {
+    fn report(severity: Severity) -> CheckReport {
         let finding = Finding {
             code: Code::ListensElsewhere,
             severity,
@@ -146,7 +146,7 @@ mod tests {
             remedy: "do this".to_owned(),
             source: "a source",
         };
-        Report {
+        CheckReport {
             findings: vec![finding],
             facts: vec![("pod addresses", "10.0.0.5".to_owned())],
             not_seen: vec!["x".to_owned()],
@@ -170,9 +170,9 @@ mod tests {
         let warned = report(Severity::Warning);
         assert_eq!(warned.verdict(), format!("no error seen, 1 warning{blind}"));
         assert!(!warned.is_ok() && !warned.has_errors());
-        let quiet = Report { findings: Vec::new(), ..warned.clone() };
+        let quiet = CheckReport { findings: Vec::new(), ..warned.clone() };
         assert_eq!(quiet.verdict(), format!("nothing wrong seen{blind}"));
-        let all_seen = Report { blind: Vec::new(), ..warned };
+        let all_seen = CheckReport { blind: Vec::new(), ..warned };
         assert_eq!(all_seen.verdict(), "ok: 0 errors, 1 warning");
         assert!(all_seen.is_ok());
     }

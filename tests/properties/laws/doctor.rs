@@ -23,13 +23,13 @@ use meshim::core::findings::check::{self, judge_all};
 use meshim::core::findings::doctor::diagnosis::NotSeen;
 use meshim::core::findings::doctor::json::json;
 use meshim::core::findings::doctor::judges::{JUDGES, judge};
-use meshim::core::findings::doctor::pages::{self, Container, Pages};
-use meshim::core::findings::doctor::report::Report;
+use meshim::core::findings::doctor::pages::{self, Container, Pages, PodSockets};
+use meshim::core::findings::doctor::report::DoctorReport;
 use meshim::core::findings::doctor::routes::candidates;
-use meshim::core::findings::doctor::text::{Look, text};
+use meshim::core::findings::doctor::text::{TextStyle, text};
 use meshim::core::findings::listen::facts;
 use meshim::core::findings::listen::judge::{before_start, wants_the_manifest};
-use meshim::core::findings::pod::{Asked, Identity, Pod};
+use meshim::core::findings::pod::{Identity, Pod, Requested};
 use meshim::core::mesh::Mesh;
 use meshim::core::metrics::agent::AgentPage;
 use meshim::core::metrics::linkerd::LinkerdPage;
@@ -151,8 +151,8 @@ impl<'a> Set<'a> {
         })
     }
 
-    fn sockets(&self, pod: &Pod) -> pages::Sockets {
-        let mut sockets = pages::Sockets::of(pod);
+    fn sockets(&self, pod: &Pod) -> PodSockets {
+        let mut sockets = PodSockets::of(pod);
         sockets.is_cut = self.has("cut");
         for line in String::from_utf8_lossy(self.part("sockets")).lines() {
             if let Line::Connection(connection) = parse(line) {
@@ -196,11 +196,13 @@ impl<'a> Set<'a> {
         pod
     }
 
-    fn asked<P: Page>(&self, name: &'static str) -> Asked<P::Content> {
+    fn asked<P: Page>(&self, name: &'static str) -> Requested<P::Content> {
         let url = || -> Endpoint { "http://127.0.0.1:15000/".parse().expect("a URL") };
         match self.part(name) {
-            [] => Asked::Not,
-            page => read::<P>(&[page]).map_or_else(|why| Asked::Unread(url(), why), Asked::Said),
+            [] => Requested::Not,
+            page => {
+                read::<P>(&[page]).map_or_else(|why| Requested::Unread(url(), why), Requested::Said)
+            }
         }
     }
 }
@@ -224,7 +226,7 @@ pub(crate) fn is_judged(bytes: &[u8]) {
         }
         assert!(found.resource.as_deref().is_none_or(is_one_line), "{found:?}");
     }
-    is_told(&Report::of(&pages, verdict, judge_all(check::JUDGES, &pod)));
+    is_told(&DoctorReport::of(&pages, verdict, judge_all(check::JUDGES, &pod)));
 }
 
 /// `check`'s judges, before the start and after it.
@@ -240,7 +242,7 @@ fn is_checked(pod: &Pod) {
     assert!(facts::of(pod).iter().all(|(_, fact)| is_one_line(fact)));
 }
 
-fn is_told(report: &Report) {
+fn is_told(report: &DoctorReport) {
     assert!(report.blind_judges() <= report.judges);
     assert!(report.blind.iter().all(|blind| is_one_line(&blind.why)), "{:?}", report.blind);
     assert!(is_one_line(&report.verdict()) && is_one_line(&report.subject.line()));
@@ -248,9 +250,9 @@ fn is_told(report: &Report) {
     assert_eq!(line.matches('\n').count(), 1);
     assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
     for width in [None, Some(1), Some(80)] {
-        let plain = text(report, Look { width, colors: false });
+        let plain = text(report, TextStyle { width, colors: false });
         assert!(plain.lines().all(is_one_line), "{plain:?}");
-        let _ = text(report, Look { width, colors: true });
+        let _ = text(report, TextStyle { width, colors: true });
     }
     if report.blind_judges() > 0 {
         assert!(!report.verdict().starts_with("ok"), "{}", report.verdict());

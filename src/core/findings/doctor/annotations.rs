@@ -3,7 +3,7 @@
 //! Owns the judgement; must never tell more of an annotation than its name.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
@@ -12,7 +12,7 @@ use crate::core::mesh::Mesh;
 ///
 /// # Errors
 /// The annotations could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     if pages.mesh != Mesh::Istio {
         return Err(pages.not_this_mesh());
     }

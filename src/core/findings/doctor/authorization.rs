@@ -6,7 +6,7 @@
 use crate::core::envoy::filter_chain::{Chain, Protocol};
 use crate::core::envoy::rbac::{Rbac, Whom};
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::{Resource, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::ports::{Port, inbound};
@@ -37,7 +37,7 @@ enum Cause {
 ///
 /// # Errors
 /// The listeners could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let listeners = page(&pages.listeners)?;
     let mut causes: SortedMap<Cause, SortedSet<Option<u64>>> = SortedMap::new();
     for port in inbound(listeners) {

@@ -11,9 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::core::envoy::annotations::{Annotations, Ports};
 use crate::core::envoy::manifest::Interception;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::{counted, listed};
-use crate::core::findings::doctor::pages::{Pages, Sockets, page};
+use crate::core::findings::doctor::pages::{Pages, PodSockets, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
 use crate::core::profile::Redirect;
@@ -48,7 +48,7 @@ struct Captured {
 ///
 /// # Errors
 /// The sockets could not be read, or this mesh does not redirect.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let Redirect { outbound, own } = pages.mesh.profile().redirect.ok_or(pages.not_this_mesh())?;
     let sockets = page(&pages.sockets)?;
     let manifest = pages.manifest.as_ref().ok();
@@ -77,7 +77,7 @@ pub fn judge(pages: &Pages) -> Judged {
     Ok(Seen::from(found).but(cut))
 }
 
-fn look(sockets: &Sockets, outbound: &[u16], own: &[u16]) -> Captured {
+fn look(sockets: &PodSockets, outbound: &[u16], own: &[u16]) -> Captured {
     let all: Vec<&Connection> =
         sockets.connections.iter().filter(|one| one.state == TcpState::Established).collect();
     let is_own_address = |ip: IpAddr| ip.is_loopback() || sockets.addresses.contains(&ip);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::core::envoy::certs::{Certificate, Certs};
 use crate::core::envoy::state::State;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::when::{parse, spoken};
 use crate::core::findings::finding::{Finding, Severity};
@@ -37,7 +37,7 @@ const SOURCE: &str = "expiration_time of this proxy's certificates (/certs), and
 ///
 /// # Errors
 /// The certificates could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     if pages.mesh == Mesh::Linkerd {
         return linkerd(pages);
     }
@@ -57,7 +57,7 @@ pub fn judge(pages: &Pages) -> Judged {
 ///
 /// # Errors
 /// As [`judge`].
-pub fn clock(pages: &Pages) -> Judged {
+pub fn clock(pages: &Pages) -> Diagnosed {
     if pages.mesh == Mesh::Linkerd {
         return Err(pages.not_this_mesh());
     }
@@ -194,7 +194,7 @@ fn never_issued(pages: &Pages, certs: &Certs) -> Option<Diagnosis> {
     Some(finding.into())
 }
 
-fn linkerd(pages: &Pages) -> Judged {
+fn linkerd(pages: &Pages) -> Diagnosed {
     let metrics = page(&pages.linkerd)?;
     let Some(expires) = metrics.certificate_expires.map(Duration::from_secs) else {
         return Err(NotSeen::Hidden("the proxy's metrics have no expiry of its certificate"));
@@ -228,7 +228,7 @@ mod tests {
         pages
     }
 
-    fn seen(judged: Judged) -> Vec<(Severity, String)> {
+    fn seen(judged: Diagnosed) -> Vec<(Severity, String)> {
         let found = judged.unwrap().found;
         found.into_iter().map(|found| (found.finding.severity, found.finding.seen)).collect()
     }

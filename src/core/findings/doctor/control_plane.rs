@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::core::envoy::counters::Counters;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::when::spoken;
 use crate::core::findings::finding::{Finding, Severity};
@@ -24,7 +24,7 @@ const STALE_AFTER: Duration = Duration::from_hours(1);
 ///
 /// # Errors
 /// The counters could not be read, or are hidden.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let counters = page(&pages.counters)?;
     match is_connected(counters) {
         None => Err(NotSeen::Hidden(

@@ -3,7 +3,7 @@
 //! Owns the judgement; must never claim to know a level that was changed later, which is not seen.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 
@@ -11,7 +11,7 @@ use crate::core::findings::finding::{Finding, Severity};
 ///
 /// # Errors
 /// It does not say.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let manifest = page(&pages.manifest)?;
     let Some(level) = manifest.log_level.as_deref() else {
         return Err(NotSeen::Hidden("the proxy does not say its log level"));

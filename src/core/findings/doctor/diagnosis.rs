@@ -157,4 +157,4 @@ impl From<Option<Diagnosis>> for Seen {
 }
 
 /// A judge's answer.
-pub type Judged = Result<Seen, NotSeen>;
+pub type Diagnosed = Result<Seen, NotSeen>;

@@ -4,7 +4,7 @@
 
 use crate::core::envoy::state::State;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, NotSeen, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 
@@ -12,7 +12,7 @@ use crate::core::findings::finding::{Finding, Severity};
 ///
 /// # Errors
 /// It does not say how it is.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let manifest = page(&pages.manifest)?;
     match manifest.server.state {
         None => Err(NotSeen::Hidden("the proxy does not say its state")),

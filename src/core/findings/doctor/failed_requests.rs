@@ -5,7 +5,7 @@
 
 use crate::core::envoy::istio_series::{Counts, Reporter};
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
@@ -60,7 +60,7 @@ const INJECTED: [&str; 2] = ["DI", "FI"];
 ///
 /// # Errors
 /// The counters could not be read, or this proxy does not count by response flags.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let counters = page(&pages.counters)?;
     if !counters.has_istio_metrics {
         return Err(hidden(pages));

@@ -6,7 +6,7 @@
 use crate::core::envoy::fault_filter::FaultFilter;
 use crate::core::envoy::istio_series::Series;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::Resource;
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
@@ -22,7 +22,7 @@ const MOST_TOLD: usize = 20;
 ///
 /// # Errors
 /// The routes could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let routes = page(&pages.routes)?;
     let mut found: Vec<Diagnosis> = Vec::new();
     for route in &routes.routes {

@@ -11,8 +11,8 @@ use crate::core::envoy::page::{Page, whole};
 use crate::core::envoy::routes::RoutesPage;
 use crate::core::findings::codes::Code;
 use crate::core::findings::doctor::diagnosis::{Diagnosis, NotSeen};
-use crate::core::findings::doctor::judges::{JUDGES, Verdict, judge};
-use crate::core::findings::doctor::pages::{AskedClusters, Container, Pages, Sockets};
+use crate::core::findings::doctor::judges::{DoctorVerdict, JUDGES, judge};
+use crate::core::findings::doctor::pages::{AskedClusters, Container, Pages, PodSockets};
 use crate::core::findings::doctor::routes::candidates;
 use crate::core::findings::doctor::when::parse;
 use crate::core::findings::finding::Severity;
@@ -46,9 +46,9 @@ pub(super) fn healthy() -> Pages {
     pages.certs = Ok(read::<CertsPage>(fixture!("healthy.certs.json")));
     pages.runtime = Ok(vec![]);
     pages.agent = Ok(AgentMetrics { memory_limit: Some(1 << 30), ..AgentMetrics::default() });
-    pages.sockets = Ok(Sockets {
+    pages.sockets = Ok(PodSockets {
         addresses: vec!["10.66.0.10".parse().expect("an address")],
-        ..Sockets::default()
+        ..PodSockets::default()
     });
     pages.container = Ok(Container::default());
     if let Ok(container) = &mut pages.container {
@@ -82,7 +82,7 @@ pub(super) fn found(pages: &Pages, code: Code) -> Vec<Diagnosis> {
 
 /// Of all judges: the codes of what is worse than information.
 pub(super) fn troubles(pages: &Pages) -> Vec<Code> {
-    let Verdict { found, .. } = judge(pages);
+    let DoctorVerdict { found, .. } = judge(pages);
     let troubles = found.iter().filter(|found| found.finding.severity > Severity::Info);
     troubles.map(|found| found.finding.code).collect()
 }

@@ -4,7 +4,7 @@
 //! access log and no metric.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
@@ -13,7 +13,7 @@ use crate::core::mesh::Mesh;
 ///
 /// # Errors
 /// The processes or the proxy's settings are not known.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     if pages.mesh != Mesh::Istio {
         return Err(pages.not_this_mesh());
     }

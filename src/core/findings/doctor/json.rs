@@ -3,11 +3,11 @@
 //! Owns the form; must never judge, and never print.
 
 use crate::core::findings::doctor::diagnosis::Diagnosis;
-use crate::core::findings::doctor::report::{Blind, Report};
+use crate::core::findings::doctor::report::{Blind, DoctorReport};
 
 /// The whole report.
 #[must_use]
-pub fn json(report: &Report) -> String {
+pub fn json(report: &DoctorReport) -> String {
     let subject = &report.subject;
     let proxy = object(&[
         ("mesh", quoted(subject.mesh)),
@@ -82,14 +82,14 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::core::findings::check::Verdict as Check;
+    use crate::core::findings::check::CheckVerdict;
     use crate::core::findings::doctor::fixtures::{fixture, healthy, with_routes};
     use crate::core::findings::doctor::judges::judge;
 
     #[test]
     fn numbers_are_numbers_and_what_is_unknown_is_null() {
         let pages = with_routes(healthy(), fixture!("missing-subset.routes.json"));
-        let line = json(&Report::of(&pages, judge(&pages), Check::default()));
+        let line = json(&DoctorReport::of(&pages, judge(&pages), CheckVerdict::default()));
         assert_eq!(line.matches('\n').count(), 1);
         let read: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&read["ok"], &read["judges"]), (&Value::Bool(false), &Value::from(25)));

@@ -4,7 +4,7 @@
 //! Owns the list and the order of their findings; must never judge by itself.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen};
 use crate::core::findings::doctor::pages::Pages;
 use crate::core::findings::doctor::{
     annotations, authorization, capture, certificates, control_plane, debug_logging, draining,
@@ -13,10 +13,10 @@ use crate::core::findings::doctor::{
 };
 
 /// A pure function from what was read to what is wrong; it answers with findings of its own code.
-pub type Judge = fn(&Pages) -> Judged;
+pub type DoctorJudge = fn(&Pages) -> Diagnosed;
 
 /// Every judge, by its code.
-pub const JUDGES: &[(Code, Judge)] = &[
+pub const JUDGES: &[(Code, DoctorJudge)] = &[
     (Code::RouteToMissingCluster, routes::missing),
     (Code::ConfigRejected, rejected::judge),
     (Code::FaultInjected, faults::judge),
@@ -46,7 +46,7 @@ pub const JUDGES: &[(Code, Judge)] = &[
 
 /// What all judges came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct DoctorVerdict {
     /// The worst first; those of one severity in the judges' order.
     pub found: Vec<Diagnosis>,
     /// Which judge could not look, why, and whether it has looked at a part.
@@ -57,8 +57,8 @@ pub struct Verdict {
 
 /// Asks every judge.
 #[must_use]
-pub fn judge(pages: &Pages) -> Verdict {
-    let mut verdict = Verdict { judges: JUDGES.len(), ..Verdict::default() };
+pub fn judge(pages: &Pages) -> DoctorVerdict {
+    let mut verdict = DoctorVerdict { judges: JUDGES.len(), ..DoctorVerdict::default() };
     for (code, judge) in JUDGES {
         match judge(pages) {
             Ok(seen) => {

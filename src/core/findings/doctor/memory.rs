@@ -4,7 +4,7 @@
 //! agent was given.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::grouped;
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
@@ -20,7 +20,7 @@ const NO_LIMIT_FROM: u64 = 8 << 30;
 ///
 /// # Errors
 /// Its memory or its limit is not known.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let counters = page(&pages.counters)?;
     let Some(proxy) = counters.memory else {
         return Err(NotSeen::Hidden("the proxy does not show its memory"));

@@ -58,7 +58,7 @@ fn capitalized(word: &str) -> String {
 
 /// A cluster as Istio names it: `outbound|9080|v2|reviews.shop.svc.cluster.local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cluster<'a> {
+pub struct ClusterName<'a> {
     /// The Service's port.
     pub port: &'a str,
     /// The subset, or nothing.
@@ -67,7 +67,7 @@ pub struct Cluster<'a> {
     pub host: &'a str,
 }
 
-impl<'a> Cluster<'a> {
+impl<'a> ClusterName<'a> {
     /// Takes it apart; `None` for a name of another form.
     #[must_use]
     pub fn read(name: &'a str) -> Option<Self> {
@@ -146,10 +146,10 @@ mod tests {
 
     #[test]
     fn clusters_and_numbers_are_read_and_said() {
-        let cluster = Cluster::read("outbound|9080|v2|reviews.shop").unwrap();
+        let cluster = ClusterName::read("outbound|9080|v2|reviews.shop").unwrap();
         assert_eq!((cluster.port, cluster.subset, cluster.host), ("9080", "v2", "reviews.shop"));
-        assert_eq!(Cluster::read("inbound|8080||"), None);
-        assert_eq!(Cluster::read("outbound|8080"), None);
+        assert_eq!(ClusterName::read("inbound|8080||"), None);
+        assert_eq!(ClusterName::read("outbound|8080"), None);
         assert_eq!(listed([1]), "1");
         assert_eq!(listed([1, 2, 3]), "1, 2 and 3");
         assert_eq!(

@@ -60,7 +60,7 @@ pub struct Pages {
     /// Which clusters were used (`--deep`).
     pub usage: Option<Read<Usage>>,
     /// The pod's sockets.
-    pub sockets: Read<Sockets>,
+    pub sockets: Read<PodSockets>,
     /// This container.
     pub container: Read<Container>,
 }
@@ -80,7 +80,7 @@ pub struct AskedClusters {
 
 /// The pod's TCP sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sockets {
+pub struct PodSockets {
     /// Those that are connected.
     pub connections: Vec<Connection>,
     /// Those that listen.
@@ -102,7 +102,7 @@ pub struct Container {
     pub commands: SortedSet<String>,
 }
 
-impl Sockets {
+impl PodSockets {
     /// Those of this pod, without its connections. Under TPROXY the proxy's sockets are root's, and
     /// so are its connections, whatever its user is.
     #[must_use]

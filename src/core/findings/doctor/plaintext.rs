@@ -5,7 +5,7 @@
 
 use crate::core::envoy::istio_series::{Counts, Reporter, Series};
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::failed_requests::hidden;
 use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
@@ -21,7 +21,7 @@ const MOST_CALLERS: usize = 5;
 ///
 /// # Errors
 /// The listeners could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     if pages.mesh == Mesh::Linkerd {
         return linkerd(pages);
     }
@@ -114,7 +114,7 @@ fn which(open: &[Option<u64>]) -> String {
     }
 }
 
-fn linkerd(pages: &Pages) -> Judged {
+fn linkerd(pages: &Pages) -> Diagnosed {
     let metrics = page(&pages.linkerd)?;
     if metrics.plaintext == 0 {
         return Ok(Seen::default());

@@ -4,7 +4,7 @@
 
 use crate::core::envoy::listeners::Rejected;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
@@ -19,7 +19,7 @@ const MOST_DETAILS: usize = 200;
 ///
 /// # Errors
 /// The listeners could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let listeners = page(&pages.listeners)?;
     let mut reasons: Vec<(String, Vec<&Rejected>)> = Vec::new();
     for rejected in &listeners.rejected {

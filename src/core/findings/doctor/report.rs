@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use crate::core::findings::check;
+use crate::core::findings::check::CheckVerdict;
 use crate::core::findings::doctor::diagnosis::Diagnosis;
-use crate::core::findings::doctor::judges::Verdict;
+use crate::core::findings::doctor::judges::DoctorVerdict;
 use crate::core::findings::doctor::names::counted;
 use crate::core::findings::doctor::pages::Pages;
 use crate::core::findings::doctor::when::spoken;
@@ -49,7 +49,7 @@ pub struct Blind {
 
 /// What was found, of what, and what could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct DoctorReport {
     /// Of which proxy.
     pub subject: Subject,
     /// The worst first.
@@ -62,10 +62,10 @@ pub struct Report {
     blind_in_check: usize,
 }
 
-impl Report {
+impl DoctorReport {
     /// Puts the doctor's findings and `check`'s together.
     #[must_use]
-    pub fn of(pages: &Pages, verdict: Verdict, check: check::Verdict) -> Self {
+    pub fn of(pages: &Pages, verdict: DoctorVerdict, check: CheckVerdict) -> Self {
         let blind = verdict.not_seen.into_iter().map(|(code, why, is_partial)| Blind {
             judge: code.name(),
             reason: why.name(),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::when::spoken;
 use crate::core::findings::finding::{Finding, Severity};
@@ -19,7 +19,7 @@ const LATER_BY: Duration = Duration::from_mins(2);
 ///
 /// # Errors
 /// One of the two ages is not known.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let container = page(&pages.container)?;
     let Some(application) = container.age else {
         return Err(NotSeen::System("no process of the application is seen here".to_owned()));

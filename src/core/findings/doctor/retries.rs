@@ -4,7 +4,7 @@
 
 use crate::core::envoy::routes::Route;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::{Resource, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::when::spoken;
@@ -20,7 +20,7 @@ const UNSAFE: [&str; 3] = ["5xx", "gateway-error", "reset"];
 ///
 /// # Errors
 /// The routes could not be read.
-pub fn not_safe(pages: &Pages) -> Judged {
+pub fn not_safe(pages: &Pages) -> Diagnosed {
     each(pages, &|route| {
         let retry = route.retry.as_ref()?;
         let on: Vec<&str> =
@@ -51,7 +51,7 @@ pub fn not_safe(pages: &Pages) -> Judged {
 ///
 /// # Errors
 /// As [`not_safe`].
-pub fn budget(pages: &Pages) -> Judged {
+pub fn budget(pages: &Pages) -> Diagnosed {
     each(pages, &|route| {
         let (retry, timeout) = (route.retry.as_ref()?, route.timeout?);
         let tries =
@@ -84,7 +84,7 @@ pub fn budget(pages: &Pages) -> Judged {
 }
 
 /// Asks about each route that somebody wrote.
-fn each(pages: &Pages, of: &dyn Fn(&Route) -> Option<(Finding, &'static str)>) -> Judged {
+fn each(pages: &Pages, of: &dyn Fn(&Route) -> Option<(Finding, &'static str)>) -> Diagnosed {
     let routes = page(&pages.routes)?;
     let mut found: Vec<Diagnosis> = Vec::new();
     for route in &routes.routes {

@@ -4,10 +4,10 @@
 
 use crate::core::envoy::endpoints::Health;
 use crate::core::envoy::istio_series::{Reporter, Series};
-use crate::core::envoy::routes::{Destination, Route, Routes};
+use crate::core::envoy::routes::{Route, RouteCluster, Routes};
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
-use crate::core::findings::doctor::names::{Cluster, Resource, listed};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
+use crate::core::findings::doctor::names::{ClusterName, Resource, listed};
 use crate::core::findings::doctor::pages::{AskedClusters, Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::sorted::{SortedMap, SortedSet};
@@ -52,7 +52,7 @@ pub fn candidates(routes: &Routes) -> (SortedSet<String>, bool) {
 ///
 /// # Errors
 /// Routes or clusters could not be read, or are still on their way.
-pub fn missing(pages: &Pages) -> Judged {
+pub fn missing(pages: &Pages) -> Diagnosed {
     let (routes, asked) = (page(&pages.routes)?, page(&pages.endpoints)?);
     pages.settled()?;
     let is_missing = |name: &String| asked.names.contains(name) && !asked.found.contains_key(name);
@@ -66,7 +66,7 @@ pub fn missing(pages: &Pages) -> Judged {
 ///
 /// # Errors
 /// As [`missing`].
-pub fn empty(pages: &Pages) -> Judged {
+pub fn empty(pages: &Pages) -> Diagnosed {
     let (routes, asked) = (page(&pages.routes)?, page(&pages.endpoints)?);
     pages.settled()?;
     let is_empty = |name: &String| {
@@ -84,7 +84,7 @@ fn cut(is_cut: bool) -> Option<NotSeen> {
 }
 
 /// A route, and which of its destinations is meant.
-type Lead<'a> = (&'a Route, &'a Destination);
+type Lead<'a> = (&'a Route, &'a RouteCluster);
 
 /// All routes of one resource that lead to one cluster.
 struct Leads<'a> {
@@ -125,7 +125,7 @@ impl Leads<'_> {
         };
         let diagnosis = Diagnosis::from(finding).on(self.resource(), self.field());
         let diagnosis = diagnosis.number("failed", failed);
-        match (Cluster::read(self.cluster), self.config.and_then(Resource::of_config)) {
+        match (ClusterName::read(self.cluster), self.config.and_then(Resource::of_config)) {
             (Some(cluster), Some(resource)) if !cluster.subset.is_empty() => {
                 diagnosis.with(destination_rule(cluster, &resource.namespace))
             }
@@ -134,7 +134,7 @@ impl Leads<'_> {
     }
 
     fn remedy_for_missing(&self) -> String {
-        let Some(cluster) = Cluster::read(self.cluster) else {
+        let Some(cluster) = ClusterName::read(self.cluster) else {
             return "let the control plane send that cluster, or lead the route to one that exists"
                 .to_owned();
         };
@@ -180,7 +180,7 @@ impl Leads<'_> {
         };
         let diagnosis = Diagnosis::from(finding).on(self.resource(), self.field());
         let diagnosis = diagnosis.number("endpoints", health.endpoints).number("failed", failed);
-        match Cluster::read(self.cluster).map(|cluster| cluster.host.split('.').nth(1)) {
+        match ClusterName::read(self.cluster).map(|cluster| cluster.host.split('.').nth(1)) {
             Some(Some(namespace)) => {
                 diagnosis.with(format!("kubectl get pods -n {namespace} --show-labels"))
             }
@@ -194,7 +194,7 @@ impl Leads<'_> {
                     DestinationRule, the service's own log)"
                 .to_owned();
         }
-        match Cluster::read(self.cluster) {
+        match ClusterName::read(self.cluster) {
             Some(cluster) if !cluster.subset.is_empty() => format!(
                 "no ready pod has the labels of subset {} in the DestinationRule of {}: compare \
                  them, or scale that version up",
@@ -226,7 +226,7 @@ impl Leads<'_> {
     /// `every such request is a`, `5 of 100 such requests are a`
     fn share(&self) -> String {
         match self.routes.first() {
-            Some((route, Destination { weight: Some(weight), .. })) => {
+            Some((route, RouteCluster { weight: Some(weight), .. })) => {
                 let weights = route.destinations.iter().filter_map(|to| to.weight);
                 let total = weights.fold(0_u64, u64::saturating_add);
                 format!("{weight} of {total} such requests get a")
@@ -254,7 +254,7 @@ impl Leads<'_> {
     /// Requests to this host that ended with this flag, as this proxy's own metrics count them.
     fn failed(&self, pages: &Pages, flag: &str) -> u64 {
         let hosts: Vec<&str> = self.routes.iter().map(|(route, _)| route.host.as_str()).collect();
-        let target = Cluster::read(self.cluster).map(|cluster| cluster.host);
+        let target = ClusterName::read(self.cluster).map(|cluster| cluster.host);
         let series = pages.counters.iter().flat_map(|counters| &counters.series);
         let is_of = |series: &&Series| {
             let host = series.host.as_str();
@@ -274,7 +274,7 @@ fn is_short_for(host: &str, full: &str) -> bool {
     !host.is_empty() && (full == host || full.starts_with(&format!("{host}.")))
 }
 
-fn destination_rule(cluster: Cluster<'_>, namespace: &str) -> String {
+fn destination_rule(cluster: ClusterName<'_>, namespace: &str) -> String {
     let name = cluster.host.split('.').next().unwrap_or_default();
     format!(
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, \

@@ -3,7 +3,7 @@
 //! Owns the judgement; must never tell a value.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, Seen};
 use crate::core::findings::doctor::names::{counted, listed};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
@@ -15,7 +15,7 @@ const MOST_NAMES: usize = 5;
 ///
 /// # Errors
 /// The page could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let names = page(&pages.runtime)?;
     if names.is_empty() {
         return Ok(Seen::default());

@@ -4,7 +4,7 @@
 //! first bytes there, which never come where the server speaks first.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
 use crate::core::findings::doctor::names::listed;
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::doctor::ports::inbound;
@@ -29,7 +29,7 @@ const SERVER_FIRST: [(u64, &str); 9] = [
 ///
 /// # Errors
 /// The listeners could not be read, or are not Istio's.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     if !matches!(pages.mesh, Mesh::Istio | Mesh::Envoy) {
         return Err(pages.not_this_mesh());
     }

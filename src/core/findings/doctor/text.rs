@@ -4,7 +4,7 @@
 
 use crate::core::findings::doctor::diagnosis::Diagnosis;
 use crate::core::findings::doctor::names::listed;
-use crate::core::findings::doctor::report::{Blind, Report};
+use crate::core::findings::doctor::report::{Blind, DoctorReport};
 use crate::core::findings::finding::Severity;
 
 /// Narrower than this nothing is readable.
@@ -26,7 +26,7 @@ const GREEN: &str = "\u{1b}[1;32m";
 
 /// How the reader sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct TextStyle {
     /// The terminal's columns; `None` leaves every line as long as it is.
     pub width: Option<usize>,
     /// Colours are wanted.
@@ -35,29 +35,29 @@ pub struct Look {
 
 /// The whole report.
 #[must_use]
-pub fn text(report: &Report, look: Look) -> String {
-    let mut page = Page { look, text: String::new() };
+pub fn text(report: &DoctorReport, style: TextStyle) -> String {
+    let mut writer = TextWriter { style, text: String::new() };
     let color = match (report.is_ok(), report.count(Severity::Warning)) {
         (false, _) => RED,
         (true, 0) => GREEN,
         (true, _) => YELLOW,
     };
-    page.line(0, color, &report.verdict());
-    page.line(0, DIM, &report.subject.line());
+    writer.line(0, color, &report.verdict());
+    writer.line(0, DIM, &report.subject.line());
     for diagnosis in &report.found {
-        page.text.push('\n');
-        page.diagnosis(diagnosis);
+        writer.text.push('\n');
+        writer.diagnosis(diagnosis);
     }
-    page.blind(&report.blind);
-    page.text
+    writer.blind(&report.blind);
+    writer.text
 }
 
-struct Page {
-    look: Look,
+struct TextWriter {
+    style: TextStyle,
     text: String,
 }
 
-impl Page {
+impl TextWriter {
     fn diagnosis(&mut self, diagnosis: &Diagnosis) {
         let finding = &diagnosis.finding;
         let color = match finding.severity {
@@ -124,13 +124,13 @@ impl Page {
     /// A paragraph of which the first bytes, or all, have a colour. What goes on below is indented
     /// by two more.
     fn headed_at(&mut self, indent: usize, color: &str, head: usize, text: &str) {
-        let lines = wrapped(text, indent, self.look.width);
+        let lines = wrapped(text, indent, self.style.width);
         let mut left = head;
         for (at, line) in lines.iter().enumerate() {
             self.text += &" ".repeat(if at == 0 { indent } else { indent + 2 });
             let colored = left.min(line.len());
             left = left.saturating_sub(line.len() + 1);
-            if self.look.colors && !color.is_empty() && colored > 0 {
+            if self.style.colors && !color.is_empty() && colored > 0 {
                 self.text += color;
                 self.text += &line[..colored];
                 self.text += RESET;
@@ -168,19 +168,19 @@ fn wrapped(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::findings::check::Verdict as Check;
+    use crate::core::findings::check::CheckVerdict;
     use crate::core::findings::doctor::fixtures::{fixture, healthy, with_routes};
     use crate::core::findings::doctor::judges::judge;
     use crate::core::findings::doctor::pages::Pages;
 
-    fn report(pages: &Pages) -> Report {
-        Report::of(pages, judge(pages), Check::default())
+    fn report(pages: &Pages) -> DoctorReport {
+        DoctorReport::of(pages, judge(pages), CheckVerdict::default())
     }
 
     #[test]
     fn the_verdict_is_the_first_line_and_the_worst_comes_next() {
         let pages = with_routes(healthy(), fixture!("missing-subset.routes.json"));
-        let text = text(&report(&pages), Look::default());
+        let text = text(&report(&pages), TextStyle::default());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "NOT OK: 4 errors, 2 notes; all 25 judges could look");
         assert_eq!(lines[1], "istio unknown, Envoy 1.40.0, LIVE, up 3 h");
@@ -199,7 +199,7 @@ mod tests {
             crate::core::envoy::unread::Unread::Locked,
         );
         pages.certs = Err(why);
-        let text = text(&report(&pages), Look::default());
+        let text = text(&report(&pages), TextStyle::default());
         assert!(
             text.starts_with("nothing wrong seen, 2 notes; 2 of 25 could not look\n"),
             "{text}"
@@ -213,8 +213,8 @@ mod tests {
     fn lines_fit_the_terminal_and_snippets_stay_whole() {
         let pages = with_routes(healthy(), fixture!("missing-subset.routes.json"));
         for width in [40, 60, 100] {
-            let look = Look { width: Some(width), colors: false };
-            let text = text(&report(&pages), look);
+            let style = TextStyle { width: Some(width), colors: false };
+            let text = text(&report(&pages), style);
             let long = text
                 .lines()
                 .filter(|line| !line.starts_with("      "))
@@ -228,8 +228,8 @@ mod tests {
     fn colours_change_nothing_but_colours() {
         let pages = with_routes(healthy(), fixture!("missing-subset.routes.json"));
         let report = report(&pages);
-        let plain = text(&report, Look { width: Some(80), colors: false });
-        let mut colored = text(&report, Look { width: Some(80), colors: true });
+        let plain = text(&report, TextStyle { width: Some(80), colors: false });
+        let mut colored = text(&report, TextStyle { width: Some(80), colors: true });
         assert!(colored.starts_with("\u{1b}[1;31mNOT OK"));
         assert!(!plain.contains('\u{1b}'));
         for code in [RESET, BOLD, DIM, RED, YELLOW, BLUE, GREEN] {

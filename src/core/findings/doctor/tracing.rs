@@ -4,7 +4,7 @@
 //! everything on purpose.
 
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, Seen};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, Seen};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 
@@ -15,7 +15,7 @@ const TOLD_FROM: u64 = 50;
 ///
 /// # Errors
 /// The listeners could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let listeners = page(&pages.listeners)?;
     let sampled = listeners.chains.iter().filter(|chain| !chain.has_sampler);
     let most = sampled.filter_map(|chain| chain.sampling).max().unwrap_or_default() / 1_000_000;

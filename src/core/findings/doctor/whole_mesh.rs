@@ -5,8 +5,8 @@
 
 use crate::core::envoy::usage::Usage;
 use crate::core::findings::codes::Code;
-use crate::core::findings::doctor::diagnosis::{Diagnosis, Judged, NotSeen, Seen};
-use crate::core::findings::doctor::names::{Cluster, counted, grouped};
+use crate::core::findings::doctor::diagnosis::{Diagnosed, Diagnosis, NotSeen, Seen};
+use crate::core::findings::doctor::names::{ClusterName, counted, grouped};
 use crate::core::findings::doctor::pages::{Pages, page};
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
@@ -20,7 +20,7 @@ const WARNS_FROM: u64 = 1_000;
 ///
 /// # Errors
 /// The counters could not be read.
-pub fn judge(pages: &Pages) -> Judged {
+pub fn judge(pages: &Pages) -> Diagnosed {
     let counters = page(&pages.counters)?;
     let Some(clusters) = counters.clusters else {
         return Err(NotSeen::Hidden("the proxy does not show how many clusters it has"));
@@ -86,7 +86,7 @@ pub fn judge(pages: &Pages) -> Judged {
 /// themselves, in whatever namespace.
 fn draft(usage: &Usage, own: &str, since: &str) -> String {
     let mut hosts: SortedSet<String> = SortedSet::new();
-    for cluster in usage.used.iter().filter_map(|name| Cluster::read(name)) {
+    for cluster in usage.used.iter().filter_map(|name| ClusterName::read(name)) {
         let mut parts = cluster.host.split('.');
         let host = match (parts.next(), parts.next(), parts.next()) {
             (Some(_), Some(namespace), Some("svc")) if namespace == own => continue,

@@ -43,7 +43,7 @@ pub(super) enum Kind {
 
 /// What ports must have in common to be told in one finding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Case {
+pub(super) struct PortCase {
     pub(super) severity: Severity,
     pub(super) kind: Kind,
     /// Does the kernel deliver, past the proxy?

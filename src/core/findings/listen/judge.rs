@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::core::envoy::inbound_clusters::Inbound;
 use crate::core::findings::finding::{Finding, Severity};
 use crate::core::findings::judged::Judged;
-use crate::core::findings::listen::cases::{Case, Facts, Kind};
+use crate::core::findings::listen::cases::{Facts, Kind, PortCase};
 use crate::core::findings::listen::forwarding::{Forwarding, Source};
 use crate::core::findings::listen::messages::{sorted, words};
 use crate::core::findings::listen::reach::{Arrives, reach};
@@ -110,7 +110,7 @@ fn is_the_proxys(facts: &Facts<'_>, port: u16) -> bool {
 
 /// The case that somebody else listens on a part of what `wanted` takes, so that the kernel refuses
 /// it. What this container holds may be handed over to the application.
-fn held(facts: &Facts<'_>, wanted: Bound) -> Option<Case> {
+fn held(facts: &Facts<'_>, wanted: Bound) -> Option<PortCase> {
     let sockets = facts.pod.sockets.all.iter();
     let holder = sockets
         .filter(|socket| !matches!(socket.holder, Holder::Here { .. }))
@@ -184,7 +184,7 @@ fn judge_port(
 
 /// The case that nobody listens where somebody wants to connect. What goes to a Unix socket needs
 /// no listener here.
-fn nobody(forwarding: &Forwarding, port: u16, is_declared: bool) -> Case {
+fn nobody(forwarding: &Forwarding, port: u16, is_declared: bool) -> PortCase {
     let is_elsewhere = forwarding.elsewhere().any(|(elsewhere, _)| elsewhere == port);
     if is_elsewhere && !is_declared {
         let mut case = case(Severity::Info, Kind::UnixSocket, String::new(), &[]);
@@ -197,11 +197,13 @@ fn nobody(forwarding: &Forwarding, port: u16, is_declared: bool) -> Case {
 
 /// The case that `port` is where a TCP socket gets nothing, since its traffic goes to a Unix
 /// socket.
-fn to_no_tcp(forwarding: &Forwarding, port: u16, who: &str) -> Option<Case> {
+fn to_no_tcp(forwarding: &Forwarding, port: u16, who: &str) -> Option<PortCase> {
     let socket = socket_of(forwarding, port);
     let by_the_kernel = forwarding.is_by_the_kernel(port);
-    (!socket.is_empty() && !by_the_kernel)
-        .then(|| Case { socket, ..case(Severity::Warning, Kind::UnixSocket, who.to_owned(), &[]) })
+    (!socket.is_empty() && !by_the_kernel).then(|| PortCase {
+        socket,
+        ..case(Severity::Warning, Kind::UnixSocket, who.to_owned(), &[])
+    })
 }
 
 fn socket_of(forwarding: &Forwarding, port: u16) -> String {
@@ -223,7 +225,7 @@ fn missed(
     all: &[Bound],
     forwarding: &Forwarding,
     pod: &Addresses,
-) -> Option<Case> {
+) -> Option<PortCase> {
     let reach = reach(port, all, forwarding, pod);
     let missed: Vec<IpAddr> = reach
         .reached
@@ -248,13 +250,13 @@ fn missed(
     let severity =
         if kind == Kind::OneFamily { ours.severity.min(Severity::Warning) } else { ours.severity };
     let by_the_kernel = forwarding.is_by_the_kernel(port);
-    Some(Case { by_the_kernel, missed, ..case(severity, kind, ours.who.clone(), ours.bound) })
+    Some(PortCase { by_the_kernel, missed, ..case(severity, kind, ours.who.clone(), ours.bound) })
 }
 
-fn case(severity: Severity, kind: Kind, who: String, bound: &[Bound]) -> Case {
+fn case(severity: Severity, kind: Kind, who: String, bound: &[Bound]) -> PortCase {
     let bound = bound.iter().map(|bound| bound.address.ip()).collect();
     let (missed, socket) = (Vec::new(), String::new());
-    Case { severity, kind, by_the_kernel: false, who, bound, missed, socket }
+    PortCase { severity, kind, by_the_kernel: false, who, bound, missed, socket }
 }
 
 fn who(socket: &Socket, owner: Owner) -> String {
@@ -266,14 +268,14 @@ fn who(socket: &Socket, owner: Owner) -> String {
 
 /// Ports by what they have in common.
 #[derive(Default)]
-struct Cases(SortedMap<Case, Vec<u16>>);
+struct Cases(SortedMap<PortCase, Vec<u16>>);
 
 impl Cases {
-    fn add(&mut self, case: Case, port: u16) {
+    fn add(&mut self, case: PortCase, port: u16) {
         self.0.get_or_default(case).push(port);
     }
 
-    fn extend(&mut self, case: Option<Case>, port: u16) {
+    fn extend(&mut self, case: Option<PortCase>, port: u16) {
         if let Some(case) = case {
             self.add(case, port);
         }

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use crate::core::envoy::inbound_clusters::Target;
 use crate::core::findings::codes::Code;
 use crate::core::findings::finding::Finding;
-use crate::core::findings::listen::cases::{Case, Facts, Kind};
+use crate::core::findings::listen::cases::{Facts, Kind, PortCase};
 use crate::core::findings::listen::forwarding::{Forwarding, Source};
 use crate::core::findings::pod::Addresses;
 
 /// The finding that a case is, on these ports.
 #[expect(clippy::too_many_lines, reason = "one table of sentences, one row a cause")]
-pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
+pub(super) fn words(case: &PortCase, ports: &[u16], facts: &Facts<'_>) -> Finding {
     let (mesh, ports) = (facts.pod.proxy.mesh, spoken_ports(ports));
     let (who, bound) = (&case.who, list(&case.bound));
     let missed = list(&case.missed);
@@ -95,7 +95,7 @@ pub(super) fn words(case: &Case, ports: &[u16], facts: &Facts<'_>) -> Finding {
 /// The parts of a finding that differ: code, seen, why, remedy.
 type Parts = (Code, String, String, String);
 
-fn held(case: &Case, ports: &str) -> Parts {
+fn held(case: &PortCase, ports: &str) -> Parts {
     let (who, at, wanted) = (&case.who, list(&case.bound), list(&case.missed));
     let seen = format!("{who} listens on {at}, {ports}");
     let why = format!(
@@ -111,7 +111,7 @@ fn held(case: &Case, ports: &str) -> Parts {
     (Code::PortHeldByProxy, seen, why, remedy.to_owned())
 }
 
-fn unix_socket(case: &Case, ports: &str) -> Parts {
+fn unix_socket(case: &PortCase, ports: &str) -> Parts {
     let (who, socket) = (&case.who, case.socket.trim_start_matches("unix:"));
     let code = Code::PortGoesToUnixSocket;
     let seen = format!("inbound traffic for {ports} goes to the Unix socket {socket}");
@@ -136,7 +136,7 @@ fn wanted(facts: &Facts<'_>, ports: &str) -> &'static str {
 }
 
 /// Where the fact behind a finding comes from.
-const fn source(case: &Case, forwarding: Option<&Forwarding>) -> &'static str {
+const fn source(case: &PortCase, forwarding: Option<&Forwarding>) -> &'static str {
     match (case.kind, forwarding) {
         (Kind::HeldByProxy | Kind::InUse, _) => "the kernel's table of listening sockets; bind(2)",
         (Kind::Reserved, _) => "istio: application requirements; the profiles of the other meshes",

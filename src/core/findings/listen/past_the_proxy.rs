@@ -163,7 +163,7 @@ mod tests {
     use crate::core::envoy::inbound_clusters::{InboundClusters, Target};
     use crate::core::envoy::manifest::{Interception, Manifest};
     use crate::core::envoy::unread::Unread;
-    use crate::core::findings::pod::Asked;
+    use crate::core::findings::pod::Requested;
     use crate::core::proxy::Proxy;
     use crate::core::sockets::bound::Bound;
     use crate::core::sockets::owner::{Holder, Socket};
@@ -185,8 +185,8 @@ mod tests {
     fn pod(named: &[u16], manifest: Manifest) -> Pod {
         let mut pod = Pod::of(Proxy::of(Mesh::Istio));
         let named = named.iter().map(|port| Inbound { port: *port, target: Target::Pod }).collect();
-        pod.clusters = Asked::Said(InboundClusters { named, passthrough: Some(Target::Pod) });
-        pod.manifest = Asked::Said(manifest);
+        pod.clusters = Requested::Said(InboundClusters { named, passthrough: Some(Target::Pod) });
+        pod.manifest = Requested::Said(manifest);
         pod.sockets.all = vec![proxys("0.0.0.0:15006"), app("0.0.0.0:8080")];
         pod.addresses.own = vec!["10.0.0.5".parse().unwrap()];
         pod
@@ -212,14 +212,14 @@ mod tests {
         assert!(text.contains("excludeInboundPorts takes port 8080, which a Service"), "{text}");
         assert_eq!(found(&excluded_ports(&pod(&[9090], excluding(ports())))), []);
         let mut unknown = pod(&[], excluding(ports()));
-        unknown.clusters = Asked::Not;
+        unknown.clusters = Requested::Not;
         assert_eq!(found(&excluded_ports(&unknown)), [(code, Severity::Info)]);
     }
 
     #[test]
     fn without_the_manifest_each_of_the_three_says_that_it_could_not_look() {
         let mut pod = pod(&[8080], Manifest::default());
-        pod.manifest = Asked::Unread("http://localhost:15000".parse().unwrap(), Unread::Locked);
+        pod.manifest = Requested::Unread("http://localhost:15000".parse().unwrap(), Unread::Locked);
         for judge in [excluded_ports, interception, ipv6] {
             let judged = judge(&pod);
             assert!(judged.findings.is_empty() && judged.not_seen[0].contains("403"), "{judged:?}");
@@ -240,7 +240,7 @@ mod tests {
         let judged = interception(&pod);
         assert_eq!(found(&judged), [(Code::PortHeldByProxy, Severity::Warning)]);
         assert!(judged.findings[0].seen.contains("ports 3306, 9080"), "{judged:?}");
-        pod.manifest = Asked::Said(Manifest::default());
+        pod.manifest = Requested::Said(Manifest::default());
         assert_eq!(found(&interception(&pod)), []);
     }
 
@@ -252,7 +252,7 @@ mod tests {
         pod.addresses.of_interfaces.push("fd00::5".parse().unwrap());
         assert_eq!(found(&ipv6(&pod)), code);
         let dual = Pod {
-            sockets: crate::core::findings::pod::Sockets {
+            sockets: crate::core::findings::pod::ListeningSockets {
                 all: vec![proxys("0.0.0.0:15006"), proxys("[::]:15006")],
                 ..pod.sockets.clone()
             },

@@ -4,7 +4,7 @@
 
 use crate::core::findings::listen::cases::Facts;
 use crate::core::findings::listen::forwarding::Source;
-use crate::core::findings::pod::{Asked, Pod};
+use crate::core::findings::pod::{Pod, Requested};
 use crate::core::mesh::Mesh;
 use crate::core::sockets::owner::{Holder, Owner};
 
@@ -67,9 +67,9 @@ pub(super) fn of_forwarding(facts: &Facts<'_>) -> Vec<String> {
         )];
     };
     let clusters = match (&pod.clusters, &pod.proxy.admin) {
-        (Asked::Said(clusters), _) if !clusters.is_empty() => None,
-        (Asked::Said(_), Some(admin)) => Some(format!("{admin}: the proxy has none yet")),
-        (Asked::Not, None) => Some("there is no admin URL; add --admin-url".to_owned()),
+        (Requested::Said(clusters), _) if !clusters.is_empty() => None,
+        (Requested::Said(_), Some(admin)) => Some(format!("{admin}: the proxy has none yet")),
+        (Requested::Not, None) => Some("there is no admin URL; add --admin-url".to_owned()),
         (clusters, _) => clusters.why_not(),
     };
     if let (Some(why), Mesh::Istio) = (clusters, mesh)

@@ -30,7 +30,7 @@ fn connections(text: &[u8]) -> Vec<Connection> {
 /// The pod of the recordings: the application on 8080, clients .20 and .40.
 fn pages(text: &[u8], proxy_uid: u32) -> Pages {
     let mut pages = healthy();
-    pages.sockets = Ok(Sockets {
+    pages.sockets = Ok(PodSockets {
         connections: connections(text),
         listening: ["0.0.0.0:8080", "0.0.0.0:15001", "0.0.0.0:15006"]
             .map(|address| address.parse().unwrap())

@@ -3,7 +3,7 @@ use crate::core::envoy::annotations::Ports;
 use crate::core::envoy::inbound_clusters::{InboundClusters, Target};
 use crate::core::envoy::manifest::{Interception, Manifest};
 use crate::core::findings::codes::Code;
-use crate::core::findings::pod::Asked;
+use crate::core::findings::pod::Requested;
 
 fn socket(address: &str, uid: u32, holder: Holder) -> Socket {
     Socket { bound: Bound { address: address.parse().unwrap(), v6only: Some(false) }, uid, holder }
@@ -26,7 +26,7 @@ fn to(inbound: &[(u16, Target)]) -> Pod {
     let named =
         inbound.iter().map(|(port, target)| Inbound { port: *port, target: target.clone() });
     let clusters = InboundClusters { named: named.collect(), passthrough: Some(Target::Pod) };
-    Pod { clusters: Asked::Said(clusters), ..unseen() }
+    Pod { clusters: Requested::Said(clusters), ..unseen() }
 }
 
 fn named(ports: &[u16]) -> Pod {
@@ -37,7 +37,7 @@ fn named(ports: &[u16]) -> Pod {
 fn loopback() -> Pod {
     let mut manifest = Manifest::default();
     manifest.server.istio_version = Some("1.9.0".to_owned());
-    Pod { manifest: Asked::Said(manifest), ..unseen() }
+    Pod { manifest: Requested::Said(manifest), ..unseen() }
 }
 
 fn judged(sockets: &[Socket], declared: &[&str], pod: &Pod) -> Vec<Finding> {
@@ -160,7 +160,7 @@ fn what_may_be_another_containers_is_a_warning_at_most() {
         let found = judged(&unsure, &[], &pod);
         assert_eq!(short(&found), [(Code::ListensOnLoopbackOnly, Severity::Warning)]);
         let told = for_real(&Pod {
-            sockets: crate::core::findings::pod::Sockets {
+            sockets: crate::core::findings::pod::ListeningSockets {
                 all: unsure.to_vec(),
                 ..pod.sockets.clone()
             },
@@ -214,7 +214,7 @@ fn linkerd_forwards_to_the_pods_address() {
 fn an_excluded_port_is_not_handed_over_by_the_proxy() {
     let mut manifest = Manifest::default();
     manifest.annotations.excluded_inbound = Ports::Some(vec![80]);
-    let pod = Pod { manifest: Asked::Said(manifest), ..named(&[80]) };
+    let pod = Pod { manifest: Requested::Said(manifest), ..named(&[80]) };
     let found = judged(&[app("127.0.0.1:80")], &[], &pod);
     assert!(found[0].why.contains("the kernel delivers to 10.0.0.5"), "{found:?}");
     assert!(!found[0].to_string().contains("the proxy hands"), "{found:?}");
@@ -237,7 +237,7 @@ fn traffic_that_goes_to_a_unix_socket_names_it() {
 #[test]
 fn an_address_of_which_somebody_holds_a_part_is_refused() {
     let none = Manifest { interception: Interception::None, ..Manifest::default() };
-    let pod = Pod { manifest: Asked::Said(none), ..unseen() };
+    let pod = Pod { manifest: Requested::Said(none), ..unseen() };
     let envoy = [socket("127.0.0.1:8080", 1337, Holder::Nobody)];
     let held = [(Code::PortHeldByProxy, Severity::Error)];
     for declared in ["0.0.0.0:8080", "127.0.0.1:8080", "[::]:8080"] {
@@ -257,7 +257,7 @@ fn an_address_of_which_somebody_holds_a_part_is_refused() {
 #[test]
 fn with_interception_off_the_kernel_delivers() {
     let none = Manifest { interception: Interception::None, ..Manifest::default() };
-    let pod = Pod { manifest: Asked::Said(none), ..unseen() };
+    let pod = Pod { manifest: Requested::Said(none), ..unseen() };
     let found = before(&[], &["127.0.0.1:8080"], &pod);
     assert_eq!(short(&found), [(Code::ListensOnLoopbackOnly, Severity::Error)]);
     assert!(found[0].why.contains("the kernel delivers to 10.0.0.5"), "{found:?}");
