@@ -32,7 +32,7 @@ use crate::config::{self, Form, Input, Job, Level, Loaded, Note, Report};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
 use crate::io::parent_death::{Hidden, Parent};
-use crate::io::signals::{Refused, StopSignals};
+use crate::io::signals::{KernelRefusal, StopSignals};
 use crate::io::{files, log, stderr};
 
 /// All of meshim but its end: hears signals, reads the settings, does the job, tells a failure.
@@ -80,7 +80,7 @@ fn say(note: &Note) {
 }
 
 /// The application's process on its way: not a run of its own, so it has no settings.
-fn become_hidden(hidden: Hidden, stop: Result<StopSignals, Refused>) -> Exit {
+fn become_hidden(hidden: Hidden, stop: Result<StopSignals, KernelRefusal>) -> Exit {
     log::to_stderr(TracingLevel::INFO, false);
     let failure = stop.map_or_else(Failure::from, |stop| hidden.perform(&stop));
     let exit = tell(&Report::default(), &failure);

@@ -9,7 +9,7 @@ use tokio::select;
 
 use crate::core::exit::Failure;
 use crate::core::signal::Signal;
-use crate::io::signals::{Refused, StopSignals};
+use crate::io::signals::{KernelRefusal, StopSignals};
 
 /// Runs `future` on this thread, the only one.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -51,7 +51,7 @@ fn drive(future: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Refused::of("epoll or an event descriptor"))?
+        .map_err(KernelRefusal::of("epoll or an event descriptor"))?
         .block_on(future);
     Ok(())
 }

@@ -52,9 +52,9 @@ pub fn parse(text: &str) -> Result<Duration, BadDuration> {
         let (_, unit) = units.find(|(name, _)| *name == unit).ok_or_else(not_one)?;
         let part = part(number, *unit).ok_or_else(not_one)?;
         sum = match part {
-            Part::Whole(part) => sum.and_then(|sum| sum.checked_add(part)),
-            Part::TooLong => None,
-            Part::TooFine => return Err(BadDuration::TooFine(text.to_owned())),
+            Amount::Whole(part) => sum.and_then(|sum| sum.checked_add(part)),
+            Amount::TooLong => None,
+            Amount::TooFine => return Err(BadDuration::TooFine(text.to_owned())),
         };
         rest = behind;
     }
@@ -67,14 +67,14 @@ pub fn parse(text: &str) -> Result<Duration, BadDuration> {
 }
 
 /// A number of one unit, in milliseconds.
-enum Part {
+enum Amount {
     Whole(u64),
     TooLong,
     TooFine,
 }
 
 /// `1.5` of a unit; `None` where it is no number.
-fn part(number: &str, unit: u64) -> Option<Part> {
+fn part(number: &str, unit: u64) -> Option<Amount> {
     let (whole, fraction) = match number.split_once('.') {
         Some((_, "")) => return None,
         Some((whole, fraction)) => (whole, fraction.trim_end_matches('0')),
@@ -84,16 +84,16 @@ fn part(number: &str, unit: u64) -> Option<Part> {
         return None;
     }
     let Some(whole) = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(unit)) else {
-        return Some(Part::TooLong);
+        return Some(Amount::TooLong);
     };
     // More digits than an hour's milliseconds have use for are finer in any case.
     let digits = u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 9);
-    let Some(scale) = digits.map(|digits| 10_u64.pow(digits)) else { return Some(Part::TooFine) };
+    let Some(scale) = digits.map(|digits| 10_u64.pow(digits)) else { return Some(Amount::TooFine) };
     let fraction = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? * unit };
     if !fraction.is_multiple_of(scale) {
-        return Some(Part::TooFine);
+        return Some(Amount::TooFine);
     }
-    Some(whole.checked_add(fraction / scale).map_or(Part::TooLong, Part::Whole))
+    Some(whole.checked_add(fraction / scale).map_or(Amount::TooLong, Amount::Whole))
 }
 
 /// As logs count it: whole milliseconds.

@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::signals::{FLAGS, MASK, Refused, SIGNALFD, StopSignals, named, watch};
+use super::signals::{FLAGS, KernelRefusal, MASK, SIGNALFD, StopSignals, named, watch};
 use crate::core::signal::Signal;
 
 /// What a supervisor hears.
@@ -55,7 +55,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The kernel refuses handlers, the signalfd, or to watch it.
-    pub fn prepare(stop: &StopSignals) -> Result<Self, Refused> {
+    pub fn prepare(stop: &StopSignals) -> Result<Self, KernelRefusal> {
         let is_wanted = |signal: &Signal| {
             signal.can_be_forwarded() && stop.ignored & (1 << (signal.number() - 1)) == 0
         };
@@ -66,18 +66,18 @@ impl Inbox {
                 Ok(_) => meanwhile.push((signal, flag)),
                 // musl keeps 34 for itself, too (`src/signal/sigaction.c`).
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
-                Err(error) => return Err(Refused::of("signal handlers")(error)),
+                Err(error) => return Err(KernelRefusal::of("signal handlers")(error)),
             }
         }
         signal_hook::flag::register(libc::SIGCHLD, Arc::default())
-            .map_err(Refused::of("signal handlers"))?;
+            .map_err(KernelRefusal::of("signal handlers"))?;
         let mut all = SigSet::all();
         for fault in [libc::SIGILL, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV] {
             all.remove(named(fault));
         }
-        let fd = SignalFd::with_flags(&all, FLAGS).map_err(Refused::of(SIGNALFD))?;
-        let fd = watch(fd).map_err(Refused::of("epoll on a signalfd"))?;
-        all.thread_block().map_err(Refused::of(MASK))?;
+        let fd = SignalFd::with_flags(&all, FLAGS).map_err(KernelRefusal::of(SIGNALFD))?;
+        let fd = watch(fd).map_err(KernelRefusal::of("epoll on a signalfd"))?;
+        all.thread_block().map_err(KernelRefusal::of(MASK))?;
         Ok(Self { fd, all, original: stop.original, meanwhile, early: Vec::new(), in_a_row: 0 })
     }
 

@@ -15,7 +15,7 @@ use crate::core::timestamp::rfc3339;
 
 /// What becomes of the fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum LineForm {
     /// All are members of the object.
     Json,
     /// They stand behind the message, durations as people say them.
@@ -25,14 +25,14 @@ enum Form {
 }
 
 /// A line while it is written: the message comes first, whatever the order of the fields.
-pub(super) struct Line {
-    form: Form,
+pub(super) struct LogLine {
+    form: LineForm,
     head: String,
     message: String,
     fields: String,
 }
 
-impl Line {
+impl LogLine {
     /// `meshim: warning: …`: what somebody who reads along needs. The time is the container
     /// runtime's business, which puts it before each line.
     pub(super) fn text(level: Level) -> Self {
@@ -42,7 +42,7 @@ impl Line {
             Level::INFO => "",
             _ => "debug: ",
         };
-        let form = if level <= Level::WARN { Form::Sentence } else { Form::Text };
+        let form = if level <= Level::WARN { LineForm::Sentence } else { LineForm::Text };
         Self::beginning(form, format!("meshim: {word}"))
     }
 
@@ -50,17 +50,20 @@ impl Line {
     pub(super) fn json(level: Level, since_1970: Duration) -> Self {
         let word = level.as_str().to_ascii_lowercase();
         let time = rfc3339(since_1970);
-        Self::beginning(Form::Json, format!("{{\"time\":\"{time}\",\"level\":\"{word}\",\"msg\":"))
+        Self::beginning(
+            LineForm::Json,
+            format!("{{\"time\":\"{time}\",\"level\":\"{word}\",\"msg\":"),
+        )
     }
 
-    const fn beginning(form: Form, head: String) -> Self {
+    const fn beginning(form: LineForm, head: String) -> Self {
         Self { form, head, message: String::new(), fields: String::new() }
     }
 
     /// The whole line, with its new line at the end and without any other.
     pub(super) fn finish(self) -> String {
         let Self { form, head, message, fields } = self;
-        if form == Form::Json {
+        if form == LineForm::Json {
             format!("{head}{}{fields}}}\n", quoted(&message))
         } else {
             format!("{head}{}{fields}\n", one_line(&message))
@@ -78,8 +81,8 @@ impl Line {
     fn text_field(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
-            "event" if self.form == Form::Text => {}
-            name if is_plain(value) && self.form == Form::Text => self.push(name, value),
+            "event" if self.form == LineForm::Text => {}
+            name if is_plain(value) && self.form == LineForm::Text => self.push(name, value),
             name => self.push(name, &quoted(value)),
         }
     }
@@ -89,11 +92,11 @@ impl Line {
     fn number(&mut self, field: &Field, value: u64) {
         let name = field.name();
         let signal = i32::try_from(value).ok().and_then(Signal::from_number);
-        if let (Form::Text, "signal", Some(signal)) = (self.form, name, signal) {
+        if let (LineForm::Text, "signal", Some(signal)) = (self.form, name, signal) {
             return self.push(name, &signal.to_string());
         }
         match name.strip_suffix("_ms") {
-            Some(name) if self.form == Form::Text => {
+            Some(name) if self.form == LineForm::Text => {
                 self.push(name, &Spoken(Duration::from_millis(value)).to_string());
             }
             _ => self.push(name, &value.to_string()),
@@ -102,9 +105,9 @@ impl Line {
 
     fn push(&mut self, name: &str, value: &str) {
         let _ = match self.form {
-            Form::Json => write!(self.fields, ",\"{name}\":{value}"),
-            Form::Text => write!(self.fields, " {name}={value}"),
-            Form::Sentence => Ok(()),
+            LineForm::Json => write!(self.fields, ",\"{name}\":{value}"),
+            LineForm::Text => write!(self.fields, " {name}={value}"),
+            LineForm::Sentence => Ok(()),
         };
     }
 }
@@ -135,7 +138,7 @@ fn quoted(text: &str) -> String {
     escaped
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.text_field(field, &format!("{value:?}"));
     }
@@ -175,12 +178,14 @@ mod tests {
         }
         fn event(&self, event: &Event<'_>) {
             let level = *event.metadata().level();
-            let mut forms =
-                [Line::text(level), Line::json(level, Duration::from_millis(1_795_541_465_042))];
+            let mut forms = [
+                LogLine::text(level),
+                LogLine::json(level, Duration::from_millis(1_795_541_465_042)),
+            ];
             for form in &mut forms {
                 event.record(form);
             }
-            let [text, json] = forms.map(Line::finish);
+            let [text, json] = forms.map(LogLine::finish);
             self.0.lock().unwrap().push((text, json));
         }
         fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

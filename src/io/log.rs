@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-use super::line::Line;
+use super::line::LogLine;
 use super::stderr;
 
 /// Every event up to a level, in one form. A subscriber of our own: a crate for it costs a tenth of
@@ -46,11 +46,11 @@ impl Subscriber for Stderr {
 }
 
 impl Stderr {
-    fn line(&self, level: Level) -> Line {
+    fn line(&self, level: Level) -> LogLine {
         if self.json {
-            Line::json(level, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+            LogLine::json(level, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
         } else {
-            Line::text(level)
+            LogLine::text(level)
         }
     }
 }

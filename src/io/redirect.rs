@@ -40,15 +40,15 @@ const WITHIN: Duration = Duration::from_millis(200);
 /// The stop signal that came meanwhile.
 pub fn is_redirected(stop: &mut StopSignals) -> Result<bool, Signal> {
     let v4 = knock(AddressFamily::Inet, &SockaddrIn::from(NOWHERE), stop)?;
-    if v4 != Answer::NoWay {
-        return Ok(v4 == Answer::Here);
+    if v4 != AnsweredBy::NoWay {
+        return Ok(v4 == AnsweredBy::Here);
     }
-    Ok(knock(AddressFamily::Inet6, &SockaddrIn6::from(NOWHERE_V6), stop)? == Answer::Here)
+    Ok(knock(AddressFamily::Inet6, &SockaddrIn6::from(NOWHERE_V6), stop)? == AnsweredBy::Here)
 }
 
 /// Who has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+enum AnsweredBy {
     /// This host.
     Here,
     /// The first router, or nobody.
@@ -73,23 +73,23 @@ fn knock(
     family: AddressFamily,
     at: &dyn SockaddrLike,
     stop: &mut StopSignals,
-) -> Result<Answer, Signal> {
-    let Some(probe) = probe(family) else { return Ok(Answer::NoWay) };
+) -> Result<AnsweredBy, Signal> {
+    let Some(probe) = probe(family) else { return Ok(AnsweredBy::NoWay) };
     match connect(probe.as_raw_fd(), at) {
         Err(Errno::EINPROGRESS) => {}
-        Err(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL) => return Ok(Answer::NoWay),
-        Ok(()) | Err(Errno::ECONNREFUSED) => return Ok(Answer::Here),
-        Err(_) => return Ok(Answer::Elsewhere),
+        Err(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL) => return Ok(AnsweredBy::NoWay),
+        Ok(()) | Err(Errno::ECONNREFUSED) => return Ok(AnsweredBy::Here),
+        Err(_) => return Ok(AnsweredBy::Elsewhere),
     }
     match stop.wait(Some((probe.as_fd(), PollFlags::POLLOUT)), Instant::now() + WITHIN) {
         Ok(Woken::Stopped(signal)) => Err(signal),
         Ok(Woken::Ready) => {
             let error = nix::sys::socket::getsockopt(&probe, sockopt::SocketError);
             match error.map(Errno::from_raw) {
-                Ok(Errno::UnknownErrno | Errno::ECONNREFUSED) => Ok(Answer::Here),
-                _ => Ok(Answer::Elsewhere),
+                Ok(Errno::UnknownErrno | Errno::ECONNREFUSED) => Ok(AnsweredBy::Here),
+                _ => Ok(AnsweredBy::Elsewhere),
             }
         }
-        Ok(Woken::TimeUp) | Err(_) => Ok(Answer::Elsewhere),
+        Ok(Woken::TimeUp) | Err(_) => Ok(AnsweredBy::Elsewhere),
     }
 }

@@ -45,21 +45,21 @@ pub struct StopSignals {
 /// What the kernel has refused, without which nothing can be heard or waited for.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel refuses {what}: {error}{}", remedy(error))]
-pub struct Refused {
+pub struct KernelRefusal {
     what: &'static str,
     error: std::io::Error,
 }
 
-impl Refused {
+impl KernelRefusal {
     /// `what` the kernel has refused.
     pub fn of<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { what, error: error.into() }
     }
 }
 
-impl From<Refused> for Failure {
+impl From<KernelRefusal> for Failure {
     /// Nothing can be done by a program that hears nothing.
-    fn from(refused: Refused) -> Self {
+    fn from(refused: KernelRefusal) -> Self {
         Self::new(Exit::Failed, refused.to_string())
     }
 }
@@ -89,7 +89,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// The kernel refuses the mask or the signalfd.
-    pub fn register() -> Result<Self, Refused> {
+    pub fn register() -> Result<Self, KernelRefusal> {
         // nix cannot name a real-time signal: all of them are in, and nothing else needs naming.
         let mut heard = SigSet::all();
         for number in 1..32 {
@@ -100,8 +100,9 @@ impl StopSignals {
                 heard.remove(named(number));
             }
         }
-        let original = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(Refused::of(MASK))?;
-        let fd = SignalFd::with_flags(&heard, FLAGS).map_err(Refused::of(SIGNALFD))?;
+        let original =
+            heard.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(KernelRefusal::of(MASK))?;
+        let fd = SignalFd::with_flags(&heard, FLAGS).map_err(KernelRefusal::of(SIGNALFD))?;
         Ok(Self { fd, heard, original, ignored: ignored() })
     }
 
@@ -109,14 +110,14 @@ impl StopSignals {
     ///
     /// # Errors
     /// The kernel refuses the mask.
-    pub fn hear(&mut self, signals: &[Signal]) -> Result<(), Refused> {
+    pub fn hear(&mut self, signals: &[Signal]) -> Result<(), KernelRefusal> {
         let before = self.heard;
         // The real-time ones are in already.
         let numbers = signals.iter().map(|signal| i32::from(signal.number()));
         self.heard.extend(numbers.filter(|number| *number < 32).map(named));
         if self.heard != before {
-            self.heard.thread_block().map_err(Refused::of(MASK))?;
-            self.fd.set_mask(&self.heard).map_err(Refused::of(SIGNALFD))?;
+            self.heard.thread_block().map_err(KernelRefusal::of(MASK))?;
+            self.fd.set_mask(&self.heard).map_err(KernelRefusal::of(SIGNALFD))?;
         }
         Ok(())
     }
@@ -126,9 +127,9 @@ impl StopSignals {
     ///
     /// # Errors
     /// The kernel refuses the mask.
-    pub fn restore_mask(&self) -> Result<(), Refused> {
+    pub fn restore_mask(&self) -> Result<(), KernelRefusal> {
         // musl hides signal 34 from its callers: it alone is unblocked afterwards in any case.
-        self.original.thread_set_mask().map_err(Refused::of(MASK))
+        self.original.thread_set_mask().map_err(KernelRefusal::of(MASK))
     }
 
     /// A stop signal that has arrived by now, without waiting.

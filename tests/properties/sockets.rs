@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{Just, any};
 
-use meshim::core::sockets::proc_line::{Line, parse};
+use meshim::core::sockets::proc_line::{ProcLine, parse};
 
 use crate::Cases;
 use crate::bytes::damaged;
@@ -32,8 +32,8 @@ fn lines_of_proc_net_tcp_are_read_whatever_they_say() {
 
 #[test]
 fn lines_of_proc_net_tcp_are_not_passed_over() {
-    assert!(matches!(parse(LINES[0]), Line::Listener(_)));
-    assert!(LINES[1..].iter().all(|line| matches!(parse(line), Line::Connection(_))));
+    assert!(matches!(parse(LINES[0]), ProcLine::Listener(_)));
+    assert!(LINES[1..].iter().all(|line| matches!(parse(line), ProcLine::Connection(_))));
 }
 
 /// One message: its kind, the length that its head says in addition to the true one, its body.

@@ -9,7 +9,7 @@ use crate::core::sockets::listener::Listener;
 
 /// What one line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum ProcLine {
     /// A listening socket.
     Listener(Listener),
     /// Any other socket.
@@ -20,7 +20,7 @@ pub enum Line {
 
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
 #[must_use]
-pub fn parse(line: &str) -> Line {
+pub fn parse(line: &str) -> ProcLine {
     let mut fields = line.split_ascii_whitespace();
     let parsed = (|| {
         let address = parse_address(fields.nth(1)?)?;
@@ -32,11 +32,11 @@ pub fn parse(line: &str) -> Line {
         let uid = fields.nth(2)?.parse().ok()?;
         let inode = fields.nth(1)?.parse().ok()?;
         Some(if state == TcpState::Listen {
-            Line::Listener(Listener { address, uid, inode, v6only: None })
+            ProcLine::Listener(Listener { address, uid, inode, v6only: None })
         } else {
             let (local, remote) = (canonical(address), canonical(remote));
             let traffic = None;
-            Line::Connection(Connection {
+            ProcLine::Connection(Connection {
                 local,
                 remote,
                 state,
@@ -48,7 +48,7 @@ pub fn parse(line: &str) -> Line {
             })
         })
     })();
-    parsed.unwrap_or(Line::Other)
+    parsed.unwrap_or(ProcLine::Other)
 }
 
 /// `::ffff:10.0.0.5` as `10.0.0.5`, which is what the other end of such a connection shows.
@@ -96,11 +96,11 @@ mod tests {
             unread: 31,
             traffic: None,
         };
-        assert_eq!(parse(line), Line::Connection(expected));
+        assert_eq!(parse(line), ProcLine::Connection(expected));
         let mapped = line
             .replace("0100007F:1F90", "0000000000000000FFFF00000100007F:1F90")
             .replace("0200007F:C350", "0000000000000000FFFF00000200007F:C350");
-        assert_eq!(parse(&mapped), Line::Connection(expected));
+        assert_eq!(parse(&mapped), ProcLine::Connection(expected));
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let address = "[::ffff:10.0.0.5]:8080".parse().unwrap();
         assert_eq!(
             parse(&line),
-            Line::Listener(Listener { address, uid: 1000, inode: 12345, v6only: None })
+            ProcLine::Listener(Listener { address, uid: 1000, inode: 12345, v6only: None })
         );
     }
 
@@ -126,7 +126,7 @@ mod tests {
             "0: 0100007F:1F90 00000000:0000 FF 0:0 0 0 0 0 0",
             "0: 0100007F:1F90 00000000:0000 01 zz 0 0 0 0 0",
         ] {
-            assert_eq!(parse(line), Line::Other, "{line}");
+            assert_eq!(parse(line), ProcLine::Other, "{line}");
         }
     }
 }

@@ -155,11 +155,11 @@ struct Head {
 }
 
 /// A socket of either kind. Behind a pointer, so that hyper is compiled for one type, not for two.
-trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
+trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
 async fn connect(address: &Address) -> Result<SendRequest<Empty<Bytes>>, Fault> {
-    let socket: Box<dyn Socket> = match address {
+    let socket: Box<dyn ByteStream> = match address {
         Address::Unix(path) => {
             Box::new(UnixStream::connect(path).await.map_err(|error| fault::of_connecting(&error))?)
         }

@@ -42,7 +42,7 @@ pub struct Poller {
     /// What is sent, each time; empty where it is enough that a connection is taken.
     request: Vec<u8>,
     connection: Option<Kept>,
-    refused: Option<Refused>,
+    refused: Option<RefusedConnect>,
     /// Where answers are read into; there is more of it once one has not fitted.
     room: Vec<u8>,
 }
@@ -56,7 +56,7 @@ struct Kept {
 
 /// Nobody listened.
 #[derive(Debug)]
-struct Refused {
+struct RefusedConnect {
     tried: Instant,
     /// Does somebody by now? `None` where the kernel cannot tell.
     question: Option<Question>,
@@ -135,7 +135,7 @@ impl Poller {
                 .refused
                 .take()
                 .map_or_else(|| question_about(&self.address), |refused| refused.question);
-            self.refused = Some(Refused { tried: Instant::now(), question });
+            self.refused = Some(RefusedConnect { tried: Instant::now(), question });
         }
         let (answer, connection) = exchanged?;
         self.refused = None;
@@ -146,7 +146,7 @@ impl Poller {
     /// Is it certain, without connecting, that nobody listens yet? That costs a sixth of a
     /// connection refused.
     fn is_still_refused(&mut self) -> bool {
-        let Some(Refused { tried, question }) = &mut self.refused else { return false };
+        let Some(RefusedConnect { tried, question }) = &mut self.refused else { return false };
         let answer = question.as_mut().filter(|_| tried.elapsed() < BELIEVED).map(Question::ask);
         if matches!(answer, Some(Err(_))) {
             *question = None;

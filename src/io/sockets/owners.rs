@@ -44,7 +44,7 @@ impl Holders {
 pub fn holders(proc: &Path, inodes: impl Iterator<Item = u64>) -> Holders {
     let found = inodes.map(|inode| (inode, None)).collect();
     let mut search =
-        Search { left: MOST_DESCRIPTORS, holders: Holders { found, ..Holders::default() } };
+        HolderSearch { left: MOST_DESCRIPTORS, holders: Holders { found, ..Holders::default() } };
     let entries = match fs::read_dir(proc) {
         Ok(entries) => entries,
         Err(error) => {
@@ -85,12 +85,12 @@ pub fn own() -> Vec<u64> {
     links.filter_map(|link| socket_inode(&link)).collect()
 }
 
-struct Search {
+struct HolderSearch {
     left: usize,
     holders: Holders,
 }
 
-impl Search {
+impl HolderSearch {
     /// A process that ends while it is looked at has no sockets any more.
     fn process(&mut self, directory: &Path, pid: u32, ours: Option<&Path>) {
         let table = match fs::read_dir(directory.join("fd")) {

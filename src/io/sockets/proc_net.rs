@@ -5,10 +5,11 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::ops::ControlFlow;
 
 use crate::core::sockets::connection::{Connection, TcpState};
 use crate::core::sockets::listener::Listener;
-use crate::core::sockets::proc_line::{self, Line};
+use crate::core::sockets::proc_line::{self, ProcLine};
 
 /// How many lines of a file are read: what a pod has, with room.
 const MOST_LINES: usize = 200_000;
@@ -20,14 +21,14 @@ const MOST_LINES: usize = 200_000;
 pub fn listening() -> std::io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     each_line(&mut |line| match line {
-        Line::Listener(listener) => {
+        ProcLine::Listener(listener) => {
             listeners.push(listener);
-            Reading::GoesOn
+            ControlFlow::Continue(())
         }
         // The kernel lists listening sockets first: what follows the last one are connections,
         // maybe thousands.
-        Line::Connection(_) => Reading::Done,
-        Line::Other => Reading::GoesOn,
+        ProcLine::Connection(_) => ControlFlow::Break(()),
+        ProcLine::Other => ControlFlow::Continue(()),
     })?;
     Ok(listeners)
 }
@@ -40,22 +41,17 @@ pub fn listening() -> std::io::Result<Vec<Listener>> {
 pub fn connections(mut each: impl FnMut(Connection)) -> std::io::Result<()> {
     each_line(&mut |line| {
         match line {
-            Line::Connection(connection) if TcpState::CONNECTED.contains(&connection.state) => {
+            ProcLine::Connection(connection) if TcpState::CONNECTED.contains(&connection.state) => {
                 each(connection);
             }
             _ => {}
         }
-        Reading::GoesOn
+        ControlFlow::Continue(())
     })
 }
 
-/// Is the rest of a file worth reading?
-enum Reading {
-    GoesOn,
-    Done,
-}
-
-fn each_line(each: &mut impl FnMut(Line) -> Reading) -> std::io::Result<()> {
+/// `each` breaks where the rest of its file is not worth reading.
+fn each_line(each: &mut impl FnMut(ProcLine) -> ControlFlow<()>) -> std::io::Result<()> {
     each_line_of("/proc/net/tcp", each)?;
     match each_line_of("/proc/net/tcp6", each) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -63,13 +59,16 @@ fn each_line(each: &mut impl FnMut(Line) -> Reading) -> std::io::Result<()> {
     }
 }
 
-fn each_line_of(path: &str, each: &mut impl FnMut(Line) -> Reading) -> std::io::Result<()> {
+fn each_line_of(
+    path: &str,
+    each: &mut impl FnMut(ProcLine) -> ControlFlow<()>,
+) -> std::io::Result<()> {
     let mut file = BufReader::new(File::open(path)?);
     let mut line = String::new();
     for _ in 0..MOST_LINES {
         line.clear();
         let at_end = file.read_line(&mut line)? == 0;
-        if at_end || matches!(each(proc_line::parse(&line)), Reading::Done) {
+        if at_end || each(proc_line::parse(&line)).is_break() {
             return Ok(());
         }
     }

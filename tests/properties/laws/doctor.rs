@@ -36,7 +36,7 @@ use meshim::core::metrics::linkerd::LinkerdPage;
 use meshim::core::proxy::Proxy;
 use meshim::core::sockets::bound::Bound;
 use meshim::core::sockets::owner::{Holder, Socket};
-use meshim::core::sockets::proc_line::{Line, parse};
+use meshim::core::sockets::proc_line::{ProcLine, parse};
 use meshim::core::waiting::observation::{Trust, decode};
 use meshim::io::http::response;
 
@@ -155,7 +155,7 @@ impl<'a> Set<'a> {
         let mut sockets = PodSockets::of(pod);
         sockets.is_cut = self.has("cut");
         for line in String::from_utf8_lossy(self.part("sockets")).lines() {
-            if let Line::Connection(connection) = parse(line) {
+            if let ProcLine::Connection(connection) = parse(line) {
                 sockets.connections.push(connection);
             }
         }
@@ -174,7 +174,7 @@ impl<'a> Set<'a> {
             pod.manifest.said().map_or_else(Vec::new, |said| said.server.instance_ips.clone());
         pod.addresses.of_interfaces = vec![OWN];
         for (at, line) in String::from_utf8_lossy(self.part("sockets")).lines().enumerate() {
-            if let Line::Listener(found) = parse(line) {
+            if let ProcLine::Listener(found) = parse(line) {
                 let bound = Bound { address: found.address, v6only: found.v6only };
                 let holder = match at % 4 {
                     0 => Holder::Here { command: self.words.concat(), pid: 7 },

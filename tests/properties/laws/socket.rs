@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshim::core::sockets::connection::Connection;
 use meshim::core::sockets::diag::{connection_of, listener_of, messages};
-use meshim::core::sockets::proc_line::{Line, parse};
+use meshim::core::sockets::proc_line::{ProcLine, parse};
 use meshim::core::stopping::idle::{ConnectionSample, Rule};
 use meshim::core::stopping::unsent::Load;
 use meshim::core::waiting::detection::{detect, suspect};
@@ -16,9 +16,9 @@ pub(crate) fn are_lines(bytes: &[u8]) {
     let (mut listeners, mut connections) = (Vec::new(), Vec::new());
     for line in text.lines() {
         match parse(line) {
-            Line::Listener(listener) => listeners.push(listener),
-            Line::Connection(connection) => connections.push(connection),
-            Line::Other => {}
+            ProcLine::Listener(listener) => listeners.push(listener),
+            ProcLine::Connection(connection) => connections.push(connection),
+            ProcLine::Other => {}
         }
     }
     let _ = (detect(&listeners, &[]), suspect(&listeners, &[]));
