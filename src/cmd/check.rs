@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::ending::{print, stopped};
 use super::pod;
 use super::runtime::until_stopped;
-use crate::config::{Check, Enforcement, Form};
+use crate::config::{CheckSettings, Enforcement, OutputFormat};
 use crate::core::exit::{Exit, Failure};
 use crate::core::findings::check::{JUDGES, judge_all};
 use crate::core::findings::finding::{Finding, Severity};
@@ -26,7 +26,7 @@ use crate::io::signals::StopSignals;
 ///
 /// # Errors
 /// stdout cannot be written.
-pub fn check(settings: &Check, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn check(settings: &CheckSettings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let pod = match until_stopped(&mut stop, pod::look(settings))? {
         Ok(pod) => pod,
         Err(signal) => return Ok(stopped(signal, "looking at this pod")),
@@ -39,7 +39,7 @@ pub fn check(settings: &Check, mut stop: StopSignals) -> Result<Exit, Failure> {
         judges: verdict.judges,
         blind: verdict.blind,
     };
-    let text = if settings.form == Form::Json { report.json() } else { report.text() };
+    let text = if settings.form == OutputFormat::Json { report.json() } else { report.text() };
     print(&text, if report.has_errors() { Exit::No } else { Exit::Yes }, stop)
 }
 

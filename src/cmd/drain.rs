@@ -13,7 +13,7 @@ use super::ending::stopped;
 use super::found::{Found, found_now};
 use super::pod;
 use super::runtime::until_stopped;
-use crate::config::Drain as Settings;
+use crate::config::DrainSettings;
 use crate::core::duration::millis;
 use crate::core::envoy::clusters::Clusters;
 use crate::core::envoy::server_info::{ServerInfo, ServerInfoPage};
@@ -40,7 +40,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The kernel refuses what every job needs.
-pub fn drain(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn drain(settings: &DrainSettings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let began = Instant::now();
     let drained = match found_now(&settings.given, &mut stop) {
         Ok(Found { proxy, .. }) => {
@@ -59,7 +59,7 @@ pub(super) async fn until_idle(
     facts: Option<ServerInfo>,
     began: Instant,
 ) {
-    let mut looks = Looks::new(proxy.as_ref(), times, began);
+    let mut looks = DrainLooks::new(proxy.as_ref(), times, began);
     let facts = looks.turn_clients_away(facts).await;
     let plan = DrainPlan::new(times, facts.as_ref());
     tracing::info!(
@@ -90,7 +90,7 @@ pub(super) async fn until_idle(
 }
 
 /// Where one drain looks.
-struct Looks {
+struct DrainLooks {
     /// The proxy's counters, and whether it can be told to drain there.
     proxy: Option<(Admin, CounterSource)>,
     connections: Connections,
@@ -101,7 +101,7 @@ struct Looks {
     over: Instant,
 }
 
-impl Looks {
+impl DrainLooks {
     fn new(proxy: Option<&Proxy>, times: Times, began: Instant) -> Self {
         let counters = proxy.and_then(drain::counters_of);
         Self {

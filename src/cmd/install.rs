@@ -3,7 +3,7 @@
 //! Owns the line that says so; the steps are `io::install`'s. Must never decide where the copy
 //! goes.
 
-use crate::config::Install;
+use crate::config::InstallSettings;
 use crate::core::exit::{Exit, Failure};
 use crate::io::install::{self, NotInstalled};
 use crate::io::signals::StopSignals;
@@ -13,7 +13,7 @@ use crate::io::signals::StopSignals;
 /// # Errors
 /// The directory cannot be used, writing fails, or a stop signal comes; an older copy is then still
 /// there.
-pub fn install(settings: &Install, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn install(settings: &InstallSettings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let target = install::install(&settings.directory, &mut stop).map_err(|error| {
         let exit = match error {
             NotInstalled::Stopped(signal) => Exit::Signal(signal),

@@ -24,11 +24,11 @@ pub mod wait;
 mod wait_progress;
 mod waiter;
 
-use tracing::Level as TracingLevel;
+use tracing::Level;
 
 use self::ending::print;
 use self::unstarted::Beside;
-use crate::config::{self, Form, Input, Job, Level, Loaded, Note, Report};
+use crate::config::{self, Input, Job, Loaded, LogLevel, Note, OutputFormat, ReportSettings};
 use crate::core::exit::{Exit, Failure};
 use crate::core::text::one_line;
 use crate::io::parent_death::{Hidden, Parent};
@@ -48,12 +48,12 @@ pub fn main(input: impl FnOnce() -> Input) -> Exit {
     }
     let Loaded { report, notes, job, unstarted } = config::load(&input);
     let level = match report.level {
-        Level::Error => TracingLevel::ERROR,
-        Level::Warn => TracingLevel::WARN,
-        Level::Info => TracingLevel::INFO,
-        Level::Debug => TracingLevel::DEBUG,
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
     };
-    log::to_stderr(level, report.form == Form::Json);
+    log::to_stderr(level, report.form == OutputFormat::Json);
     notes.iter().for_each(say);
     let exit = match job {
         Ok(job) => stop
@@ -81,14 +81,19 @@ fn say(note: &Note) {
 
 /// The application's process on its way: not a run of its own, so it has no settings.
 fn become_hidden(hidden: Hidden, stop: Result<StopSignals, KernelRefusal>) -> Exit {
-    log::to_stderr(TracingLevel::INFO, false);
+    log::to_stderr(Level::INFO, false);
     let failure = stop.map_or_else(Failure::from, |stop| hidden.perform(&stop));
-    let exit = tell(&Report::default(), &failure);
+    let exit = tell(&ReportSettings::default(), &failure);
     stderr::flush();
     exit
 }
 
-fn perform(job: Job, stop: StopSignals, parent: Parent, report: &Report) -> Result<Exit, Failure> {
+fn perform(
+    job: Job,
+    stop: StopSignals,
+    parent: Parent,
+    report: &ReportSettings,
+) -> Result<Exit, Failure> {
     match job {
         Job::Run(run) => run::run(&run, stop, parent, |failure| tell(report, failure)),
         Job::Wait(wait) => wait::wait(&wait, stop),
@@ -103,7 +108,7 @@ fn perform(job: Job, stop: StopSignals, parent: Parent, report: &Report) -> Resu
 }
 
 /// One sentence, in both places where somebody will look for it.
-fn tell(report: &Report, failure: &Failure) -> Exit {
+fn tell(report: &ReportSettings, failure: &Failure) -> Exit {
     let signal = match failure.exit {
         Exit::Signal(signal) => Some(signal.number()),
         _ => None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Check;
+use crate::config::CheckSettings;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::inbound_clusters::InboundClustersPage;
 use crate::core::envoy::init_dump::InitDump;
@@ -36,7 +36,7 @@ use crate::io::identity;
 use crate::io::sockets::{addresses, listening, owners};
 
 /// Looks at everything that `check` judges.
-pub(super) async fn look(settings: &Check) -> Pod {
+pub(super) async fn look(settings: &CheckSettings) -> Pod {
     let sockets = sockets(|_| true);
     let timeout = settings.request_timeout;
     let detected = detection::detect(&listeners(&sockets), &[]);

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ending::stopped;
 use super::runtime::until_stopped;
-use crate::config::{Probe, Target};
+use crate::config::{ProbeSettings, ProbeTarget};
 use crate::core::answer::Fault;
 use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
@@ -20,7 +20,7 @@ use crate::io::signals::StopSignals;
 ///
 /// # Errors
 /// The kernel refuses what the look needs.
-pub fn probe(settings: &Probe, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn probe(settings: &ProbeSettings, mut stop: StopSignals) -> Result<Exit, Failure> {
     Ok(match until_stopped(&mut stop, look(settings))? {
         Err(signal) => stopped(signal, "looking at the server"),
         Ok(None) => Exit::Yes,
@@ -32,10 +32,10 @@ pub fn probe(settings: &Probe, mut stop: StopSignals) -> Result<Exit, Failure> {
 }
 
 /// Why the answer is no; `None` is yes.
-async fn look(settings: &Probe) -> Option<String> {
+async fn look(settings: &ProbeSettings) -> Option<String> {
     let until = Instant::now() + settings.timeout;
     let (name, fault) = match &settings.target {
-        Target::Http(endpoint) => {
+        ProbeTarget::Http(endpoint) => {
             let name = endpoint.to_string();
             match Client::new(endpoint.address.clone()).get(&endpoint.path, until).await {
                 Ok(answer) if (200..400).contains(&answer.status) => return None,
@@ -45,7 +45,7 @@ async fn look(settings: &Probe) -> Option<String> {
                 Err(fault) => (name, fault),
             }
         }
-        Target::Tcp(address) => {
+        ProbeTarget::Tcp(address) => {
             let name = address.to_string().replace("http://", "tcp://");
             match timeout_at(until, TcpStream::connect(&address.socket_addresses()[..])).await {
                 // Where the port is one of those for outgoing connections, the kernel may connect

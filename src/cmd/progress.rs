@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::config::Supervise;
+use crate::config::SuperviseSettings;
 use crate::core::duration::Spoken;
 use crate::core::exit::Exit;
 use crate::core::signal::Signal;
@@ -14,8 +14,8 @@ use crate::core::stopping::lifecycle::{Action, Event, Lifecycle};
 use crate::core::stopping::plan::Stop;
 
 /// How long a stop may take: the kubelet knows only what the pod says.
-pub(super) fn planned(settings: &Supervise, quitting: Duration) {
-    let Supervise { drain, grace, pod_grace, .. } = *settings;
+pub(super) fn planned(settings: &SuperviseSettings, quitting: Duration) {
+    let SuperviseSettings { drain, grace, pod_grace, .. } = *settings;
     match (Stop { drain, grace, quitting }).told(pod_grace) {
         Ok(None) => {}
         Ok(Some(sentence)) => tracing::info!(event = "plan", "{sentence}"),

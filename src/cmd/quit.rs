@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::found::{Found, found_now};
 use super::runtime::until_stopped;
 use super::{pod, unsent};
-use crate::config::Quit as Settings;
+use crate::config::QuitSettings;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Not all agree; a stop signal.
-pub fn quit(settings: &Settings, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn quit(settings: &QuitSettings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let ended = |signal| {
         let sentence = format!("ended by {signal} while asking the proxy to end");
         Failure::new(Exit::Signal(signal), sentence)

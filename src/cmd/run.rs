@@ -14,9 +14,9 @@ use super::start::stopped_before_start;
 use super::supervise::{Background, Start, supervise};
 use super::unstarted::{self, Beside};
 use super::wait::{Waited, until_ready};
-use super::waiter::End;
+use super::waiter::WaitEnd;
 use super::{pod, quit};
-use crate::config::{Enforcement, OnTimeout, Run, Supervise, Unstarted};
+use crate::config::{Enforcement, OnTimeout, RunSettings, SuperviseSettings, Unstarted};
 use crate::core::duration::Spoken;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
@@ -34,7 +34,7 @@ use crate::io::{process, stderr};
 /// The command is missing (before any wait), a finding under `enforce`, the timeout, a
 /// stop signal, fork or exec.
 pub fn run(
-    settings: &Run,
+    settings: &RunSettings,
     mut stop: StopSignals,
     parent: Parent,
     tell: impl FnOnce(&Failure) -> Exit,
@@ -63,8 +63,8 @@ pub fn run(
 
 /// The run of a parent, and what is known of the proxy where that ends before the start.
 fn start_and_stay(
-    settings: &Run,
-    supervised: &Supervise,
+    settings: &RunSettings,
+    supervised: &SuperviseSettings,
     stop: &mut StopSignals,
     parent: Parent,
 ) -> (Beside, Result<Exit, Failure>) {
@@ -111,7 +111,7 @@ struct Prepared {
 }
 
 /// Finds the command, judges what is certain, waits, judges the rest.
-fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
+fn until_start(settings: &RunSettings, stop: &mut StopSignals) -> Prepared {
     let began = Instant::now();
     let given = &settings.wait.given;
     let named = given.mesh.map(|mesh| Proxy::at(mesh, given));
@@ -127,7 +127,7 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     let Waited { found, end } = until_ready(&settings.wait, stop);
     let proxy = found.proxy.as_ref();
     let judged = end.and_then(|end| {
-        let is_ready = matches!(end, End::Ready);
+        let is_ready = matches!(end, WaitEnd::Ready);
         ended_well(settings, end).map_err(|failure| with_cause(settings, proxy, failure))?;
         // Without a mesh there is nothing that could break the application.
         let Some(proxy) = proxy else { return Ok(()) };
@@ -140,30 +140,30 @@ fn until_start(settings: &Run, stop: &mut StopSignals) -> Prepared {
     Prepared { beside: Beside::Known(found), path: judged.map(|()| path) }
 }
 
-fn find_command(settings: &Run) -> Result<PathBuf, Failure> {
+fn find_command(settings: &RunSettings) -> Result<PathBuf, Failure> {
     let name = settings.command.first();
     let name = name.ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
     command::find(name, settings.search_path.as_deref()).map_err(|error| bad_command(&error))
 }
 
 /// Is the command to be started after a wait that ended like this?
-fn ended_well(settings: &Run, end: End) -> Result<(), Failure> {
+fn ended_well(settings: &RunSettings, end: WaitEnd) -> Result<(), Failure> {
     match end {
-        End::Ready | End::WithoutProxy => Ok(()),
-        End::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
+        WaitEnd::Ready | WaitEnd::WithoutProxy => Ok(()),
+        WaitEnd::TimedOut(sentence) if settings.on_timeout == OnTimeout::Start => {
             tracing::warn!(
                 event = "timed_out",
                 "{sentence}; starting all the same, as --on-timeout start says"
             );
             Ok(())
         }
-        End::TimedOut(sentence) => Err(Failure::new(Exit::NotReady, sentence)),
+        WaitEnd::TimedOut(sentence) => Err(Failure::new(Exit::NotReady, sentence)),
     }
 }
 
 /// The failure of a wait for a proxy that an earlier run of the same container may have ended:
 /// pilot-agent then exits with 0, and is not started again where only failures are.
-fn with_cause(settings: &Run, proxy: Option<&Proxy>, failure: Failure) -> Failure {
+fn with_cause(settings: &RunSettings, proxy: Option<&Proxy>, failure: Failure) -> Failure {
     let quit = settings.supervise.as_ref().map(|supervise| supervise.quit);
     if quit != Some(QuitWhen::Always) || proxy.is_some_and(pod::listens) {
         return failure;
@@ -179,7 +179,7 @@ fn with_cause(settings: &Run, proxy: Option<&Proxy>, failure: Failure) -> Failur
 /// Judges `--listen` by how the proxy forwards, within what is left of `--timeout`, and no longer
 /// than until a stop signal comes.
 fn look_at_listen(
-    settings: &Run,
+    settings: &RunSettings,
     proxy: &Proxy,
     began: Instant,
     stop: &mut StopSignals,
@@ -194,7 +194,7 @@ fn look_at_listen(
         select! {
             biased;
             judged = look => judged,
-            () = sleep_until(over) => ended_well(settings, End::TimedOut(format!(
+            () = sleep_until(over) => ended_well(settings, WaitEnd::TimedOut(format!(
                 "the {} proxy is ready and did not say within {} how it forwards, which --listen \
                  is judged by",
                 proxy.mesh,
@@ -219,8 +219,8 @@ async fn sleep_until(moment: Option<Instant>) {
 /// listen check for real, where there is a mesh to judge by. It only logs: nothing of ours ends
 /// what has started.
 fn look_after_start(
-    settings: &Run,
-    supervised: &Supervise,
+    settings: &RunSettings,
+    supervised: &SuperviseSettings,
     proxy: Option<Proxy>,
 ) -> Option<Background> {
     let proxy = proxy?;

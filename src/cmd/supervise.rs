@@ -16,7 +16,7 @@ use super::found::Found;
 use super::quit::Request;
 use super::start::stopped_before_start;
 use super::{drain, pod, progress, quit};
-use crate::config::Supervise;
+use crate::config::SuperviseSettings;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::signal::Signal;
@@ -30,7 +30,7 @@ use crate::io::terminal::Terminal;
 /// What is to be started, and what is known by then.
 pub(super) struct Start<'a> {
     /// How to stay as its parent.
-    pub(super) settings: &'a Supervise,
+    pub(super) settings: &'a SuperviseSettings,
     /// What happens when.
     pub(super) rules: Rules,
     /// The command's file.
@@ -85,7 +85,7 @@ fn launch(start: &Start<'_>) -> Result<Launch, Failure> {
 }
 
 /// What is done beside waiting; at most one thing at a time.
-type Work = Pin<Box<dyn Future<Output = Done>>>;
+type Task = Pin<Box<dyn Future<Output = Done>>>;
 
 /// What goes on by itself beside all of that, and may be dropped at any time.
 pub(super) type Background = Pin<Box<dyn Future<Output = ()>>>;
@@ -98,13 +98,13 @@ enum Done {
 }
 
 struct Supervisor<'a> {
-    settings: &'a Supervise,
+    settings: &'a SuperviseSettings,
     application: Application,
     terminal: Option<Terminal>,
     found: Found,
     facts: Option<ServerInfo>,
     lifecycle: Lifecycle,
-    work: Option<Work>,
+    task: Option<Task>,
     background: Option<Background>,
     began: Instant,
 }
@@ -118,9 +118,9 @@ impl<'a> Supervisor<'a> {
         if let (None, Some(times), Some(proxy)) = (&admin, settings.drain, proxy) {
             drain::tell_misfits(times, proxy, None);
         }
-        let mut work: Option<Work> = None;
+        let mut task: Option<Task> = None;
         if let (Some(admin), true) = (admin, settings.needs_facts()) {
-            work = Some(Box::pin(async move { Done::Read(pod::read_server_info(&admin).await) }));
+            task = Some(Box::pin(async move { Done::Read(pod::read_server_info(&admin).await) }));
         }
         let began = Instant::now();
         Self {
@@ -130,7 +130,7 @@ impl<'a> Supervisor<'a> {
             found,
             facts: None,
             lifecycle,
-            work,
+            task,
             background,
             began,
         }
@@ -146,7 +146,7 @@ impl<'a> Supervisor<'a> {
             } else {
                 select! {
                     biased;
-                    done = finished(&mut self.work) => self.on_done(done),
+                    done = finished(&mut self.task) => self.on_done(done),
                     arrival = inbox.next() => match arrival {
                         Arrival::Child => self.on_child(),
                         arrival => self.on_signal(arrival),
@@ -222,9 +222,9 @@ impl<'a> Supervisor<'a> {
 
     fn perform(&mut self, action: Action) -> Option<Exit> {
         match action {
-            Action::Drain => self.work = self.drain(),
+            Action::Drain => self.task = self.drain(),
             Action::Stop(signal) => {
-                self.work = None;
+                self.task = None;
                 self.send(signal);
                 // A stopped process does not handle a signal until SIGCONT.
                 if self.application.may_be_stopped() {
@@ -233,7 +233,7 @@ impl<'a> Supervisor<'a> {
             }
             Action::Forward(signal) => self.send(signal),
             Action::Kill => {
-                self.work = None;
+                self.task = None;
                 self.send(Signal::KILL);
             }
             Action::Quit => {
@@ -245,7 +245,7 @@ impl<'a> Supervisor<'a> {
                     occasion: self.lifecycle.occasion(),
                     began: self.began,
                 };
-                self.work = Some(Box::pin(async move {
+                self.task = Some(Box::pin(async move {
                     quit::ask_and_tell(request).await;
                     Done::Asked
                 }));
@@ -255,7 +255,7 @@ impl<'a> Supervisor<'a> {
         None
     }
 
-    fn drain(&mut self) -> Option<Work> {
+    fn drain(&mut self) -> Option<Task> {
         let (proxy, times) = (self.found.proxy.clone(), self.settings.drain?);
         let facts = self.facts.clone();
         let began = Instant::now();
@@ -276,10 +276,10 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-async fn finished(work: &mut Option<Work>) -> Done {
-    let Some(running) = work else { return pending().await };
+async fn finished(task: &mut Option<Task>) -> Done {
+    let Some(running) = task else { return pending().await };
     let done = running.await;
-    *work = None;
+    *task = None;
     done
 }
 

@@ -9,7 +9,7 @@ use super::found::Found;
 use super::quit::{self, Request};
 use super::runtime::until_stopped;
 use super::wait::{Waited, until_ready};
-use super::waiter::End;
+use super::waiter::WaitEnd;
 use crate::config::Unstarted;
 use crate::core::exit::Exit;
 use crate::core::stopping::quit_when::Occasion;
@@ -72,8 +72,8 @@ pub(super) fn quit(settings: &Unstarted, beside: Beside, exit: Exit, stop: &mut 
 fn wait(settings: &Unstarted, exit: Exit, stop: &mut StopSignals) -> (Found, Exit) {
     let Waited { found, end } = until_ready(&settings.wait, stop);
     match end {
-        Ok(End::Ready | End::WithoutProxy) => (found, exit),
-        Ok(End::TimedOut(sentence)) => {
+        Ok(WaitEnd::Ready | WaitEnd::WithoutProxy) => (found, exit),
+        Ok(WaitEnd::TimedOut(sentence)) => {
             tracing::warn!(event = "timed_out", "{sentence}");
             (found, exit)
         }

@@ -4,7 +4,7 @@
 //! `waiter`'s.
 
 use super::found::Found;
-use super::waiter::{End, Waiter};
+use super::waiter::{WaitEnd, Waiter};
 use crate::core::exit::{Exit, Failure};
 use crate::core::waiting::wait::{Wait, WaitPlan};
 use crate::io::signals::StopSignals;
@@ -15,8 +15,8 @@ use crate::io::signals::StopSignals;
 /// Settings that only show now (no /proc for `auto`), the timeout, a stop signal.
 pub fn wait(plan: &WaitPlan, mut stop: StopSignals) -> Result<Exit, Failure> {
     match until_ready(plan, &mut stop).end? {
-        End::Ready | End::WithoutProxy => Ok(Exit::Yes),
-        End::TimedOut(sentence) => Err(Failure::timed_out(Exit::No, sentence)),
+        WaitEnd::Ready | WaitEnd::WithoutProxy => Ok(Exit::Yes),
+        WaitEnd::TimedOut(sentence) => Err(Failure::timed_out(Exit::No, sentence)),
     }
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Waited {
     /// What it was for.
     pub(super) found: Found,
     /// How it ended; a [`Failure`] for a stop signal and for what the kernel refuses.
-    pub(super) end: Result<End, Failure>,
+    pub(super) end: Result<WaitEnd, Failure>,
 }
 
 /// Waits until everything that `plan` names is ready.

@@ -29,7 +29,7 @@ use crate::io::sockets::listening;
 
 /// How a wait ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum WaitEnd {
     /// The proxy is ready.
     Ready,
     /// There is none to wait for.
@@ -72,7 +72,7 @@ impl<'a> Waiter<'a> {
     ///
     /// # Errors
     /// A stop signal; no way to see who listens, for `auto`; the kernel refuses.
-    pub(super) fn until_over(&mut self) -> Result<End, Failure> {
+    pub(super) fn until_over(&mut self) -> Result<WaitEnd, Failure> {
         loop {
             let now = self.now();
             let next = self.wait.next(now);
@@ -162,10 +162,10 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    fn over(&mut self, ending: Ending) -> Result<End, Failure> {
+    fn over(&mut self, ending: Ending) -> Result<WaitEnd, Failure> {
         match ending {
-            Ending::Ready => Ok(End::Ready),
-            Ending::WithoutProxy => Ok(End::WithoutProxy),
+            Ending::Ready => Ok(WaitEnd::Ready),
+            Ending::WithoutProxy => Ok(WaitEnd::WithoutProxy),
             Ending::Blind(why) => Err(Failure::new(
                 Exit::Failed,
                 format!(
@@ -182,7 +182,7 @@ impl<'a> Waiter<'a> {
                 let hints = hints(&self.wait, self.stop).map_err(|signal| self.stopped(signal))?;
                 let (missing, why) = (self.wait.missing(), self.wait.explain(&hints));
                 let took = Spoken(now);
-                Ok(End::TimedOut(format!("{missing} was not ready within {took}: {why}")))
+                Ok(WaitEnd::TimedOut(format!("{missing} was not ready within {took}: {why}")))
             }
         }
     }

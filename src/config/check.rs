@@ -6,13 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::reader::{Reader, Wrong};
-use super::report::Form;
+use super::report::OutputFormat;
 use crate::cli::{CheckArgs, ListenArgs};
 use crate::core::proxy::Given;
 
 /// Settings of `meshim check`.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct CheckSettings {
     /// What the user said about the proxy; the rest is learnt from what listens in the pod.
     pub given: Given,
     /// What the injection said, for `auto`: is there a sidecar?
@@ -22,11 +22,11 @@ pub struct Check {
     /// Where the application is meant to listen.
     pub listen: Vec<SocketAddr>,
     /// In which form the findings are told.
-    pub form: Form,
+    pub form: OutputFormat,
 }
 
 impl Reader<'_> {
-    pub(super) fn check(&mut self, args: &CheckArgs) -> Result<Check, Wrong> {
+    pub(super) fn check(&mut self, args: &CheckArgs) -> Result<CheckSettings, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
         let injected = self.injected();
@@ -34,7 +34,7 @@ impl Reader<'_> {
         let listen = self.listen(&args.listen);
         let form = self.form("output", args.output.as_ref());
         remote?;
-        Ok(Check {
+        Ok(CheckSettings {
             given: given?,
             injected: injected?,
             request_timeout: request_timeout?,

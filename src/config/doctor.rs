@@ -2,15 +2,15 @@
 //!
 //! Owns when text has colours; must never ask whether stdout is a terminal.
 
-use super::check::Check;
+use super::check::CheckSettings;
 use super::reader::{Reader, Wrong};
 use crate::cli::DoctorArgs;
 
 /// Settings of `meshim doctor`.
 #[derive(Clone, Debug)]
-pub struct Doctor {
+pub struct DoctorSettings {
     /// What `check` judges by, which is judged as well. A page has a time of its own.
-    pub check: Check,
+    pub check: CheckSettings,
     /// Read what costs more, and look twice.
     pub deep: bool,
     /// Whether the text has colours.
@@ -29,7 +29,7 @@ pub enum Color {
 }
 
 impl Reader<'_> {
-    pub(super) fn doctor(&mut self, args: &DoctorArgs) -> Result<Doctor, Wrong> {
+    pub(super) fn doctor(&mut self, args: &DoctorArgs) -> Result<DoctorSettings, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
         let injected = self.injected();
@@ -38,14 +38,14 @@ impl Reader<'_> {
         let form = self.form("output", args.output.as_ref());
         let color = self.color(args);
         remote?;
-        let check = Check {
+        let check = CheckSettings {
             given: given?,
             injected: injected?,
             request_timeout: request_timeout?,
             listen: Vec::new(),
             form: form?,
         };
-        Ok(Doctor { check, deep: deep?, color: color? })
+        Ok(DoctorSettings { check, deep: deep?, color: color? })
     }
 
     /// `NO_COLOR` with anything in it turns `auto` off (no-color.org); who asks for colours gets
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::config::{Input, Job, load};
 
-    fn doctor(args: &[&str], variables: &[(&str, &str)]) -> Doctor {
+    fn doctor(args: &[&str], variables: &[(&str, &str)]) -> DoctorSettings {
         let args: Vec<&str> = ["doctor"].iter().chain(args).copied().collect();
         match load(&Input::of(&args, variables)).job {
             Ok(Job::Doctor(doctor)) => doctor,

@@ -27,7 +27,7 @@ const OWN_STOP: Duration = Duration::from_secs(2);
 
 /// Settings of `meshim drain`.
 #[derive(Debug)]
-pub struct Drain {
+pub struct DrainSettings {
     /// What the user said about the proxy; the rest is learnt from what listens in the pod.
     pub given: Given,
     /// How long.
@@ -35,7 +35,7 @@ pub struct Drain {
 }
 
 impl Reader<'_> {
-    pub(super) fn drain(&mut self, args: &DrainArgs) -> Result<Drain, Wrong> {
+    pub(super) fn drain(&mut self, args: &DrainArgs) -> Result<DrainSettings, Wrong> {
         let remote = self.remote(args.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.proxy, remote);
         let request_timeout = self.request_timeout(&args.proxy);
@@ -43,7 +43,7 @@ impl Reader<'_> {
         let times = self.times(&args.times, None);
         remote?;
         request_timeout?;
-        Ok(Drain { given: given?, times: times? })
+        Ok(DrainSettings { given: given?, times: times? })
     }
 
     /// Only values that were given can contradict each other; a default yields. `grace` is

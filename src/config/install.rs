@@ -9,12 +9,12 @@ use crate::cli::InstallArgs;
 
 /// Settings of `meshim install`.
 #[derive(Debug)]
-pub struct Install {
+pub struct InstallSettings {
     /// An existing directory.
     pub directory: PathBuf,
 }
 
-impl Install {
+impl InstallSettings {
     /// Whether the directory is of any use only writing to it shows.
     pub(super) fn of(args: &InstallArgs) -> Self {
         Self { directory: PathBuf::from(&args.directory) }

@@ -26,19 +26,19 @@ mod wait;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub use self::check::Check;
-pub use self::doctor::{Color, Doctor};
-pub use self::drain::Drain;
+pub use self::check::CheckSettings;
+pub use self::doctor::{Color, DoctorSettings};
+pub use self::drain::DrainSettings;
 pub use self::input::Input;
-pub use self::install::Install;
+pub use self::install::InstallSettings;
 pub use self::leftovers::{LEFTOVERS, Leftover};
 pub use self::note::Note;
-pub use self::probe::{Probe, Target};
-pub use self::quit::Quit;
+pub use self::probe::{ProbeSettings, ProbeTarget};
+pub use self::quit::QuitSettings;
 use self::reader::Reader;
-pub use self::report::{Form, Level, Report};
-pub use self::run::{Enforcement, OnTimeout, Run};
-pub use self::supervise::Supervise;
+pub use self::report::{LogLevel, OutputFormat, ReportSettings};
+pub use self::run::{Enforcement, OnTimeout, RunSettings};
+pub use self::supervise::SuperviseSettings;
 pub use self::unstarted::Unstarted;
 use crate::cli::{Cli, Sub};
 use crate::core::exit::{Exit, Failure};
@@ -49,21 +49,21 @@ use crate::core::waiting::wait::WaitPlan;
 #[derive(Debug)]
 pub enum Job {
     /// Wait, check, then become the command.
-    Run(Box<Run>),
+    Run(Box<RunSettings>),
     /// Wait for the proxy, nothing else.
     Wait(WaitPlan),
     /// Drain, then return.
-    Drain(Drain),
+    Drain(DrainSettings),
     /// Ask the proxy to end.
-    Quit(Quit),
+    Quit(QuitSettings),
     /// Judge whether the pod is all right from inside.
-    Check(Check),
+    Check(CheckSettings),
     /// Judge the proxy's own configuration.
-    Doctor(Doctor),
+    Doctor(DoctorSettings),
     /// One look at a server.
-    Probe(Probe),
+    Probe(ProbeSettings),
     /// Copy this binary into a directory.
-    Install(Install),
+    Install(InstallSettings),
     /// Print this text on stdout (`--help`, `--version`).
     Print(String),
 }
@@ -73,7 +73,7 @@ pub enum Job {
 pub struct Loaded {
     /// Where and how to say what happens: also where the rest cannot be used, so that a failure to
     /// read the others is told in the right form and place.
-    pub report: Report,
+    pub report: ReportSettings,
     /// What has no effect, to be said before the job. Other helpers' variables are not told where
     /// the run of the same container tells them (probes, hooks).
     pub notes: Vec<Note>,
@@ -99,7 +99,7 @@ pub fn load(input: &Input) -> Loaded {
         {
             let text = error.render().to_string();
             Loaded {
-                report: Report::default(),
+                report: ReportSettings::default(),
                 notes: Vec::new(),
                 job: Ok(Job::Print(text)),
                 unstarted: None,
@@ -122,7 +122,7 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
     let Ok(cli) = Cli::from_arg_matches_mut(&mut matches) else {
         let sentence = "the command line is incomplete; see meshim --help";
         return Loaded {
-            report: Report::default(),
+            report: ReportSettings::default(),
             notes: Vec::new(),
             job: Err(Failure::new(Exit::Failed, sentence)),
             unstarted: None,
@@ -160,7 +160,7 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
             (report, reader.probe(&args).map(Job::Probe))
         }
         Some(Sub::Install(args)) => {
-            (reader.report(&args.report), Ok(Job::Install(Install::of(&args))))
+            (reader.report(&args.report), Ok(Job::Install(InstallSettings::of(&args))))
         }
     };
     Loaded { report, notes, unstarted, job: reader.finish(job) }

@@ -14,16 +14,16 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Settings of `meshim probe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub struct ProbeSettings {
     /// At what.
-    pub target: Target,
+    pub target: ProbeTarget,
     /// How long the look may take.
     pub timeout: Duration,
 }
 
 /// What a probe looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum ProbeTarget {
     /// An HTTP resource: its status decides.
     Http(Endpoint),
     /// A port: whether it takes connections decides.
@@ -31,20 +31,20 @@ pub enum Target {
 }
 
 impl Reader<'_> {
-    pub(super) fn probe(&mut self, args: &ProbeArgs) -> Result<Probe, Wrong> {
+    pub(super) fn probe(&mut self, args: &ProbeArgs) -> Result<ProbeSettings, Wrong> {
         let remote = self.remote(args.allow_remote.as_ref());
         let target = self.positional("target", &args.target, |text| parse_target(text, remote));
         let timeout = self.look_time("probe_timeout", args.probe_timeout.as_ref(), TIMEOUT);
         remote?;
-        Ok(Probe { target: target?, timeout: timeout? })
+        Ok(ProbeSettings { target: target?, timeout: timeout? })
     }
 }
 
 /// What may be looked at once, or waited for.
-pub(super) fn parse_target(text: &str, remote: Remote) -> Result<Target, String> {
+pub(super) fn parse_target(text: &str, remote: Remote) -> Result<ProbeTarget, String> {
     let Some(authority) = text.strip_prefix("tcp://") else {
         return match parse_url(text, remote) {
-            Ok(endpoint) => Ok(Target::Http(endpoint)),
+            Ok(endpoint) => Ok(ProbeTarget::Http(endpoint)),
             Err(error) if text.contains("://") || text.starts_with("unix:") => Err(error),
             Err(_) => Err(format!(
                 "`{text}` is no target; write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080"
@@ -56,7 +56,7 @@ pub(super) fn parse_target(text: &str, remote: Remote) -> Result<Target, String>
     let endpoint = as_http.map_err(|error| error.replace("`http://", "`tcp://"))?;
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if has_port && endpoint.path == "/" {
-        Ok(Target::Tcp(endpoint.address))
+        Ok(ProbeTarget::Tcp(endpoint.address))
     } else {
         Err(format!("`{text}` is no port; write tcp://127.0.0.1:8080"))
     }
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn both_kinds_of_targets_are_read() {
-        let http = |text: &str| Ok(Target::Http(text.parse().unwrap()));
-        let tcp = |text: &str| Ok(Target::Tcp(text.parse::<Endpoint>().unwrap().address));
+        let http = |text: &str| Ok(ProbeTarget::Http(text.parse().unwrap()));
+        let tcp = |text: &str| Ok(ProbeTarget::Tcp(text.parse::<Endpoint>().unwrap().address));
         let table = [
             ("http://127.0.0.1:8080/healthz", http("http://127.0.0.1:8080/healthz")),
             ("unix:/a.sock:/healthz", http("unix:/a.sock:/healthz")),

@@ -14,17 +14,17 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Where meshim says what happens; never stdout, which is the application's.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ReportSettings {
     /// How much.
-    pub level: Level,
+    pub level: LogLevel,
     /// How.
-    pub form: Form,
+    pub form: OutputFormat,
     /// Where the kubelet looks for the reason of a failure; `None` where the message is another
     /// program's, beside which this one runs.
     pub termination_log: Option<PathBuf>,
 }
 
-impl Report {
+impl ReportSettings {
     /// The same for a hook or a probe, which runs beside the application.
     #[must_use]
     pub(super) fn beside_the_application(self) -> Self {
@@ -34,7 +34,7 @@ impl Report {
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum LogLevel {
     /// Failures only.
     Error,
     /// And what may become one.
@@ -47,18 +47,18 @@ pub enum Level {
 
 /// In which form it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum OutputFormat {
     /// For people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-impl Default for Report {
+impl Default for ReportSettings {
     fn default() -> Self {
         Self {
-            level: Level::Info,
-            form: Form::Text,
+            level: LogLevel::Info,
+            form: OutputFormat::Text,
             termination_log: Some(PathBuf::from(TERMINATION_LOG)),
         }
     }
@@ -67,18 +67,18 @@ impl Default for Report {
 impl Reader<'_> {
     /// What is wrong with one of these leaves the default in its place: the failure itself is to be
     /// told somewhere.
-    pub(super) fn report(&mut self, args: &ReportArgs) -> Report {
+    pub(super) fn report(&mut self, args: &ReportArgs) -> ReportSettings {
         let levels = [
-            ("error", Level::Error),
-            ("warn", Level::Warn),
-            ("info", Level::Info),
-            ("debug", Level::Debug),
+            ("error", LogLevel::Error),
+            ("warn", LogLevel::Warn),
+            ("info", LogLevel::Info),
+            ("debug", LogLevel::Debug),
         ];
-        let level = self.choice("log", args.log.as_ref(), Level::Info, &levels);
+        let level = self.choice("log", args.log.as_ref(), LogLevel::Info, &levels);
         let form = self.form("log_format", args.log_format.as_ref());
-        Report {
-            level: level.unwrap_or(Level::Info),
-            form: form.unwrap_or(Form::Text),
+        ReportSettings {
+            level: level.unwrap_or(LogLevel::Info),
+            form: form.unwrap_or(OutputFormat::Text),
             termination_log: Some(self.path(
                 "termination_log",
                 args.termination_log.as_ref(),
@@ -92,7 +92,12 @@ impl Reader<'_> {
         &mut self,
         id: &'static str,
         typed: Option<&OsString>,
-    ) -> Result<Form, Wrong> {
-        self.choice(id, typed, Form::Text, &[("text", Form::Text), ("json", Form::Json)])
+    ) -> Result<OutputFormat, Wrong> {
+        self.choice(
+            id,
+            typed,
+            OutputFormat::Text,
+            &[("text", OutputFormat::Text), ("json", OutputFormat::Json)],
+        )
     }
 }

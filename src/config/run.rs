@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use super::reader::{Reader, Wrong};
-use super::supervise::Supervise;
+use super::supervise::SuperviseSettings;
 use crate::cli::RunArgs;
 use crate::core::signal::{Signal, UnknownSignal};
 use crate::core::stopping::stop_set::StopSet;
@@ -14,7 +14,7 @@ use crate::core::waiting::wait::WaitPlan;
 
 /// Settings of the default job.
 #[derive(Debug)]
-pub struct Run {
+pub struct RunSettings {
     /// For which proxy, how long.
     pub wait: WaitPlan,
     /// What a timeout does.
@@ -24,7 +24,7 @@ pub struct Run {
     /// Which signals mean "stop", before the start and after it.
     pub stops: StopSet,
     /// Staying as the command's parent; `None` is becoming it.
-    pub supervise: Option<Supervise>,
+    pub supervise: Option<SuperviseSettings>,
     /// Where the application is going to listen.
     pub listen: Vec<SocketAddr>,
     /// The command and its arguments, byte for byte; never empty.
@@ -54,7 +54,7 @@ pub enum Enforcement {
 }
 
 impl Reader<'_> {
-    pub(super) fn run(&mut self, args: RunArgs) -> Result<Run, Wrong> {
+    pub(super) fn run(&mut self, args: RunArgs) -> Result<RunSettings, Wrong> {
         let remote = self.remote(args.wait.proxy.allow_remote.as_ref());
         let given = self.proxy(&args.wait.proxy, remote);
         let wait = self.wait_for(&args.wait, given.as_ref(), remote);
@@ -70,7 +70,7 @@ impl Reader<'_> {
         let listen = self.listen(&args.listen);
         let supervise = self.supervise(&args.supervise, remote);
         let stops = self.list("stop_signal", &args.stop_signal, stop_signal);
-        let run = Run {
+        let run = RunSettings {
             stops: StopSet::adding(stops?),
             wait: wait?,
             on_timeout: on_timeout?,

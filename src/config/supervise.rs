@@ -20,7 +20,7 @@ use crate::core::stopping::stop_set::StopSet;
 
 /// Settings of a supervised run.
 #[derive(Debug)]
-pub struct Supervise {
+pub struct SuperviseSettings {
     /// Drain before stopping.
     pub drain: Option<Times>,
     /// From the first stop signal until we kill; `None` is never.
@@ -41,7 +41,7 @@ pub struct Supervise {
     pub parent_death: Option<Signal>,
 }
 
-impl Supervise {
+impl SuperviseSettings {
     /// What the lifecycle needs to know.
     #[must_use]
     pub fn rules(&self, stops: StopSet) -> Rules {
@@ -68,7 +68,7 @@ impl Reader<'_> {
         &mut self,
         args: &SuperviseArgs,
         remote: Remote,
-    ) -> Result<Option<Supervise>, Wrong> {
+    ) -> Result<Option<SuperviseSettings>, Wrong> {
         let supervise = self.flag("supervise", args.supervise.as_ref());
         let drain = self.flag("drain", args.drain.as_ref());
         let grace = self.optional("grace", args.grace.as_ref(), duration::parse);
@@ -89,7 +89,7 @@ impl Reader<'_> {
         );
         let (drain, quit) = (drain?, quit?);
         let supervised = supervise? || drain || quit != QuitWhen::Never;
-        let settings = Supervise {
+        let settings = SuperviseSettings {
             drain: if drain { Some(times?) } else { None },
             grace: grace?,
             quit,
@@ -130,7 +130,7 @@ impl Reader<'_> {
     }
 
     /// Settings that only a parent can follow.
-    fn no_effect_alone(&mut self, settings: &Supervise, supervised: bool) {
+    fn no_effect_alone(&mut self, settings: &SuperviseSettings, supervised: bool) {
         if settings.quit == QuitWhen::Never && !settings.quit_urls.is_empty() {
             self.problem(
                 "quit_url",
@@ -171,7 +171,7 @@ mod tests {
     use super::super::tests::{loaded, refused, run, run_with};
     use super::*;
 
-    fn supervised(args: &[&str]) -> Option<Supervise> {
+    fn supervised(args: &[&str]) -> Option<SuperviseSettings> {
         run(args).supervise
     }
 

@@ -24,7 +24,7 @@ pub(super) fn refused(args: &[&str], variables: &[(&str, &str)]) -> String {
 
 /// `meshim ARG… -- app`
 #[track_caller]
-pub(super) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Run {
+pub(super) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> RunSettings {
     match loaded(&[args, &["--", "app"]].concat(), variables) {
         Ok(Job::Run(run)) => *run,
         other => panic!("{args:?}: {other:?}"),
@@ -33,7 +33,7 @@ pub(super) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Run {
 
 /// The same without any variable.
 #[track_caller]
-pub(super) fn run(args: &[&str]) -> Run {
+pub(super) fn run(args: &[&str]) -> RunSettings {
     run_with(args, &[])
 }
 
@@ -147,7 +147,7 @@ fn help_and_version_are_no_failures() {
 #[test]
 fn a_failure_is_told_in_the_form_that_could_be_read() {
     let loaded = load(&Input::of(&["--tiemout=5s", "--", "a"], &[("MESHIM_LOG_FORMAT", "json")]));
-    assert_eq!(loaded.report.form, Form::Json);
+    assert_eq!(loaded.report.form, OutputFormat::Json);
     let loaded = load(&Input::of(&["--log-format=json", "--timeout=x", "--", "a"], &[]));
-    assert_eq!((loaded.report.form, loaded.report.level), (Form::Json, Level::Info));
+    assert_eq!((loaded.report.form, loaded.report.level), (OutputFormat::Json, LogLevel::Info));
 }

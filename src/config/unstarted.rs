@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::{Input, Supervise};
+use super::{Input, SuperviseSettings};
 use crate::cli::RunArgs;
 use crate::core::duration;
 use crate::core::endpoint::Endpoint;
@@ -48,7 +48,7 @@ pub struct Unstarted {
 impl Unstarted {
     /// By settings that are right.
     #[must_use]
-    pub fn of(wait: &WaitPlan, supervise: &Supervise) -> Self {
+    pub fn of(wait: &WaitPlan, supervise: &SuperviseSettings) -> Self {
         let limits = bounded(wait.limits, &wait.given);
         Self {
             wait: WaitPlan { limits, others: Vec::new(), ..wait.clone() },

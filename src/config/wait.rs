@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::probe::{Target, parse_target};
+use super::probe::{ProbeTarget, parse_target};
 use super::proxy::Remote;
 use super::reader::{Reader, Wrong};
 use crate::cli::WaitArgs;
@@ -87,8 +87,8 @@ impl Reader<'_> {
 /// kubelet's own probes, and `meshim probe`.
 fn parse_other(text: &str, remote: Remote) -> Result<Ready<Endpoint>, String> {
     Ok(match parse_target(text, remote)? {
-        Target::Http(url) => Ready { url, expect: Expect::Healthy },
-        Target::Tcp(address) => {
+        ProbeTarget::Http(url) => Ready { url, expect: Expect::Healthy },
+        ProbeTarget::Tcp(address) => {
             Ready { url: Endpoint { address, path: "/".to_owned() }, expect: Expect::Accepts }
         }
     })

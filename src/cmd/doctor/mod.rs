@@ -7,7 +7,7 @@ mod requests;
 use super::ending::{print, stopped};
 use super::pod;
 use super::runtime::until_stopped;
-use crate::config::{Color, Doctor, Form};
+use crate::config::{Color, DoctorSettings, OutputFormat};
 use crate::core::exit::{Exit, Failure};
 use crate::core::findings::check::{JUDGES, judge_all};
 use crate::core::findings::doctor::diagnosis::NotSeen;
@@ -28,12 +28,12 @@ const MOST_CONNECTIONS: usize = 20_000;
 ///
 /// # Errors
 /// stdout cannot be written.
-pub fn doctor(settings: &Doctor, mut stop: StopSignals) -> Result<Exit, Failure> {
+pub fn doctor(settings: &DoctorSettings, mut stop: StopSignals) -> Result<Exit, Failure> {
     let report = match until_stopped(&mut stop, examine(settings))? {
         Ok(report) => report,
         Err(signal) => return Ok(stopped(signal, "reading what the proxy says")),
     };
-    let told = if settings.check.form == Form::Json {
+    let told = if settings.check.form == OutputFormat::Json {
         json(&report)
     } else {
         text(&report, style(settings))
@@ -41,7 +41,7 @@ pub fn doctor(settings: &Doctor, mut stop: StopSignals) -> Result<Exit, Failure>
     print(&told, if report.is_ok() { Exit::Yes } else { Exit::No }, stop)
 }
 
-fn style(settings: &Doctor) -> TextStyle {
+fn style(settings: &DoctorSettings) -> TextStyle {
     let colors = match settings.color {
         Color::Always => true,
         Color::Never => false,
@@ -50,7 +50,7 @@ fn style(settings: &Doctor) -> TextStyle {
     TextStyle { width: terminal::columns_of_stdout(), colors }
 }
 
-async fn examine(settings: &Doctor) -> DoctorReport {
+async fn examine(settings: &DoctorSettings) -> DoctorReport {
     let pod = pod::look(&settings.check).await;
     let mut pages = requests::pages(&pod, settings.deep).await;
     pages.sockets = connections(PodSockets::of(&pod));

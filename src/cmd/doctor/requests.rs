@@ -73,7 +73,7 @@ pub(super) async fn pages(pod: &Pod, deep: bool) -> Pages {
     let mut pages = Pages::unread(mesh, clock::since_1970(), &why);
     if let Some(root) = admin_of(pod) {
         let is_istio = mesh == Mesh::Istio;
-        let mut server = Server { admin: Admin::new(&root), gone: None, is_istio };
+        let mut server = AdminServer { admin: Admin::new(&root), gone: None, is_istio };
         pages.manifest = server.manifest(&pod.manifest).await;
         server.read_all(&mut pages, deep).await;
     }
@@ -116,14 +116,14 @@ fn end<P: Page>(name: &'static str, read: Result<(), NotSeen>, page: P) -> Read<
 }
 
 /// Envoy's admin API, asked until it is gone.
-struct Server {
+struct AdminServer {
     admin: Admin,
     /// It does not answer any more: what it was asked then.
     gone: Option<(&'static str, Unread)>,
     is_istio: bool,
 }
 
-impl Server {
+impl AdminServer {
     /// Hands a page its bytes. A server that is silent once is not asked again: each silence takes
     /// its whole time.
     async fn fill(
