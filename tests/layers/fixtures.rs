@@ -34,6 +34,7 @@ fn a_good_tree_passes() {
     assert_eq!(good.arrows_up(), [""; 0]);
     assert_eq!(good.rooms_out_of_order(), [""; 0]);
     assert_eq!(good.circles(), [""; 0]);
+    assert_eq!(good.types_defined_twice(), [""; 0]);
     assert_eq!(good.crates(), [""; 0]);
     assert_eq!(good.effects(), [""; 0]);
 }
@@ -113,6 +114,12 @@ fn a_circle_is_seen_through_re_exports() {
 fn a_file_outside_of_every_room_is_refused() {
     let wrong = ["core/attic/mod.rs: stands in no room", "helpers.rs: stands in no room"];
     assert_eq!(fixture("file_without_a_room").without_a_room(), wrong);
+}
+
+#[test]
+fn a_type_that_is_defined_twice_is_refused() {
+    let wrong = ["Plan: core/rules/judge.rs:1, io/files.rs:6"];
+    assert_eq!(fixture("type_defined_twice").types_defined_twice(), wrong);
 }
 
 #[test]

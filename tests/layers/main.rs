@@ -1,5 +1,6 @@
 //! Holds the layers and rooms of `ARCHITECTURE.md`: who may use whom, which crate belongs where, no
-//! circle anywhere. `fixtures/` has one small tree for each refusal.
+//! circle anywhere, no name of a type with two meanings. `fixtures/` has one small tree for each
+//! refusal.
 
 mod fixtures;
 mod house;
@@ -40,6 +41,12 @@ fn there_are_0_circles() {
     let circles = ours().circles();
     println!("{} circles between {} files", circles.len(), ours().files());
     holds("circles", &circles);
+}
+
+/// The name says whose it is (`DrainPlan`, `WaitPlan`), or is Envoy's own name for the message.
+#[test]
+fn a_name_of_a_type_means_one_thing() {
+    holds("names of types that are defined twice", &ours().types_defined_twice());
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Owns what is refused: files outside of every room, arrows up, circles, crates and effects where
-//! they do not belong. Each refusal is one line that names the file.
+//! Owns what is refused: files outside of every room, arrows up, circles, names of types with two
+//! meanings, crates and effects where they do not belong. Each refusal is one line that names the
+//! file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -71,6 +72,18 @@ impl<'a> Read<'a> {
         let files = self.sources.iter().filter(|source| !source.is_test);
         let files = files.filter(|source| self.room_of(&source.name).is_none());
         files.map(|source| format!("{}: stands in no room", source.name)).collect()
+    }
+
+    /// A reader who sees a type's name must not have to look which of two it is.
+    pub(crate) fn types_defined_twice(&self) -> Vec<String> {
+        let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for source in self.sources.iter().filter(|source| !source.is_test) {
+            for (name, line) in &source.types {
+                places.entry(name).or_default().push(format!("{}:{line}", source.name));
+            }
+        }
+        places.retain(|_, at| at.len() > 1);
+        places.into_iter().map(|(name, at)| format!("{name}: {}", at.join(", "))).collect()
     }
 
     /// `(from, to, line)` between files of ours.

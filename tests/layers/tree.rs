@@ -26,6 +26,8 @@ pub(crate) struct Source {
     pub(crate) module: Vec<String>,
     /// What the file defines itself.
     pub(crate) items: BTreeSet<String>,
+    /// The types and traits among them, also those inside of a function, and where they begin.
+    pub(crate) types: Vec<(String, usize)>,
     /// By the name that an import gives.
     pub(crate) imports: BTreeMap<String, Named>,
     /// The modules that a glob opens.
@@ -164,17 +166,20 @@ impl Reader<'_> {
     }
 
     fn define(&mut self, item: &Item) {
-        let name = match item {
-            Item::Const(item) => &item.ident,
-            Item::Enum(item) => &item.ident,
-            Item::Fn(item) => &item.sig.ident,
-            Item::Static(item) => &item.ident,
-            Item::Struct(item) => &item.ident,
-            Item::Trait(item) => &item.ident,
-            Item::Type(item) => &item.ident,
-            Item::Union(item) => &item.ident,
+        let (name, is_type) = match item {
+            Item::Const(item) => (&item.ident, false),
+            Item::Fn(item) => (&item.sig.ident, false),
+            Item::Static(item) => (&item.ident, false),
+            Item::Enum(item) => (&item.ident, true),
+            Item::Struct(item) => (&item.ident, true),
+            Item::Trait(item) => (&item.ident, true),
+            Item::Type(item) => (&item.ident, true),
+            Item::Union(item) => (&item.ident, true),
             _ => return,
         };
+        if is_type {
+            self.source.types.push((name.to_string(), name.span().start().line));
+        }
         if self.inside == self.source.module {
             self.source.items.insert(name.to_string());
         }
