@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::core::envoy::activity::Activity;
-use crate::core::envoy::page::{self, Page, or_default};
+use crate::core::envoy::json::{self, Json};
+use crate::core::envoy::page::Page;
 use crate::core::envoy::picker::{EACH, Path, Picker};
 use crate::core::envoy::unread::Unread;
 
@@ -38,8 +37,8 @@ impl Page for Clusters {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         let activity = &mut self.activity;
         self.picker.feed(bytes, &mut |_, part| {
-            if let Some(cluster) = page::read::<ClusterStatus>(part) {
-                add(&cluster, activity);
+            if let Some(requests) = part.and_then(requests_of_inbound) {
+                add(requests, activity);
             }
         })
     }
@@ -49,42 +48,50 @@ impl Page for Clusters {
     }
 }
 
-fn add(cluster: &ClusterStatus, activity: &mut Option<Activity>) {
-    if !cluster.name.starts_with("inbound|") {
-        return;
-    }
+/// Requests to one inbound cluster: how many are in flight, and how many have begun.
+#[derive(Clone, Copy, Default)]
+struct Requests {
+    active: u64,
+    total: u64,
+}
+
+fn add(requests: Requests, activity: &mut Option<Activity>) {
     let so_far = activity.get_or_insert(Activity { requests: 0, connections: 0, begun: Some(0) });
-    for stat in cluster.host_statuses.iter().flat_map(|host| &host.stats) {
-        let value: u64 = stat.value.as_deref().and_then(|value| value.parse().ok()).unwrap_or(0);
-        match stat.name.as_str() {
+    so_far.requests = so_far.requests.saturating_add(requests.active);
+    so_far.begun = so_far.begun.map(|begun| begun.saturating_add(requests.total));
+}
+
+/// `None` for a cluster that is not inbound, or not JSON.
+fn requests_of_inbound(cluster: &[u8]) -> Option<Requests> {
+    let (mut is_inbound, mut requests) = (false, Requests::default());
+    let read = json::read(cluster, &mut |cluster| {
+        cluster.fields(&mut |name, value| match name {
+            "name" => value.with_text(&mut |name| is_inbound = name.starts_with("inbound|")),
+            "host_statuses" => value.items(&mut |host| {
+                host.at(&["stats"], &mut |stats| stats.items(&mut |stat| requests.count(stat)));
+            }),
+            _ => {}
+        });
+    });
+    read.ok().filter(|()| is_inbound).map(|()| requests)
+}
+
+impl Requests {
+    fn count(&mut self, stat: Json<'_>) {
+        let (mut counter, mut count) = (None, 0);
+        stat.fields(&mut |name, value| match name {
+            "name" => counter = value.text(),
+            // A zero may be missing.
+            "value" => count = value.number().unwrap_or(0),
+            _ => {}
+        });
+        match counter.as_deref() {
             // A plain TCP connection is counted here, too (envoy: `conn_pool_base.cc`).
-            "rq_active" => so_far.requests = so_far.requests.saturating_add(value),
-            "rq_total" => so_far.begun = so_far.begun.map(|begun| begun.saturating_add(value)),
+            Some("rq_active") => self.active = self.active.saturating_add(count),
+            Some("rq_total") => self.total = self.total.saturating_add(count),
             _ => {}
         }
     }
-}
-
-#[derive(Deserialize)]
-struct ClusterStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    name: String,
-    #[serde(default, deserialize_with = "or_default")]
-    host_statuses: Vec<HostStatus>,
-}
-
-#[derive(Deserialize)]
-struct HostStatus {
-    #[serde(default, deserialize_with = "or_default")]
-    stats: Vec<Stat>,
-}
-
-/// 64-bit numbers are strings in protobuf's JSON; a zero may be missing.
-#[derive(Deserialize)]
-struct Stat {
-    #[serde(default, deserialize_with = "or_default")]
-    name: String,
-    value: Option<String>,
 }
 
 #[cfg(test)]

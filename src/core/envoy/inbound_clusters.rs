@@ -6,9 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use crate::core::envoy::page::{self, Page, or_default};
+use crate::core::envoy::json::{self, Json};
+use crate::core::envoy::page::Page;
 use crate::core::envoy::picker::{EACH, Path, Picker};
 use crate::core::envoy::unread::Unread;
 
@@ -107,8 +106,8 @@ impl Page for InboundClustersPage {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         let found = &mut self.found;
         self.picker.feed(bytes, &mut |_, part| {
-            if let Some(cluster) = page::read::<Cluster>(part) {
-                found.learn(&cluster);
+            if let Some(cluster) = part.and_then(Cluster::read) {
+                found.learn(cluster);
             }
         })
     }
@@ -119,11 +118,11 @@ impl Page for InboundClustersPage {
 }
 
 impl InboundClusters {
-    fn learn(&mut self, cluster: &Cluster) {
-        if cluster.name.starts_with(PASSTHROUGH) && cluster.is_original_destination() {
+    fn learn(&mut self, cluster: Cluster) {
+        if cluster.name.starts_with(PASSTHROUGH) && cluster.is_original_destination {
             self.passthrough = Some(Target::Pod);
         }
-        if let Some(inbound) = read(cluster)
+        if let Some(inbound) = cluster.inbound()
             && !self.named.contains(&inbound)
         {
             self.named.push(inbound);
@@ -134,42 +133,81 @@ impl InboundClusters {
 /// Istio's cluster for the ports that nobody names; older versions have one for each family.
 const PASSTHROUGH: &str = "InboundPassthroughCluster";
 
-#[derive(Deserialize)]
+/// What is kept of one cluster.
+#[derive(Default)]
 struct Cluster {
-    #[serde(default, deserialize_with = "or_default")]
     name: String,
-    /// Left out where it is the default, `STATIC`.
-    r#type: Option<String>,
-    load_assignment: Option<serde_json::Value>,
+    is_original_destination: bool,
+    address: EndpointAddress,
+}
+
+/// Where a cluster's first endpoint is.
+#[derive(Default)]
+struct EndpointAddress {
+    pipe: Option<String>,
+    ip: Option<IpAddr>,
+    port: Option<u16>,
 }
 
 impl Cluster {
-    fn is_original_destination(&self) -> bool {
-        self.r#type.as_deref() == Some("ORIGINAL_DST")
+    /// `None` for what is not JSON.
+    fn read(cluster: &[u8]) -> Option<Self> {
+        let mut found = Self::default();
+        let read = json::read(cluster, &mut |cluster| {
+            cluster.fields(&mut |name, value| match name {
+                "name" => found.name = value.text().unwrap_or_default(),
+                // Left out where it is the default, STATIC.
+                "type" => value.with_text(&mut |kind| {
+                    found.is_original_destination = kind == "ORIGINAL_DST";
+                }),
+                "load_assignment" => found.address.read(value),
+                _ => {}
+            });
+        });
+        read.ok().map(|()| found)
+    }
+
+    /// `inbound|8080||`; before Istio 1.8.1 `inbound|80|http|host`, whose endpoint tells the
+    /// application's port.
+    fn inbound(self) -> Option<Inbound> {
+        let port: u16 = self.name.strip_prefix("inbound|")?.split('|').next()?.parse().ok()?;
+        let target = match self.address {
+            _ if self.is_original_destination => Target::Pod,
+            EndpointAddress { pipe: Some(path), .. } => Target::Other(format!("unix:{path}")),
+            EndpointAddress { ip, port, .. } => Target::Fixed(SocketAddr::new(ip?, port?)),
+        };
+        Some(Inbound { port, target })
     }
 }
 
-/// `inbound|8080||`; before Istio 1.8.1 `inbound|80|http|host`, whose endpoint tells the
-/// application's port.
-fn read(cluster: &Cluster) -> Option<Inbound> {
-    let port: u16 = cluster.name.strip_prefix("inbound|")?.split('|').next()?.parse().ok()?;
-    if cluster.is_original_destination() {
-        return Some(Inbound { port, target: Target::Pod });
+impl EndpointAddress {
+    fn read(&mut self, load_assignment: Json<'_>) {
+        load_assignment.at(&["endpoints"], &mut |localities| {
+            localities.first(&mut |locality| {
+                locality.at(&["lb_endpoints"], &mut |endpoints| {
+                    endpoints.first(&mut |endpoint| {
+                        endpoint.at(&["endpoint", "address"], &mut |address| self.learn(address));
+                    });
+                });
+            });
+        });
     }
-    let address = cluster
-        .load_assignment
-        .as_ref()?
-        .pointer("/endpoints/0/lb_endpoints/0/endpoint/address")?;
-    let target = if let Some(path) =
-        address.pointer("/pipe/path").and_then(serde_json::Value::as_str)
-    {
-        Target::Other(format!("unix:{path}"))
-    } else {
-        let socket = address.pointer("/socket_address")?;
-        let ip: IpAddr = socket.get("address")?.as_str()?.parse().ok()?;
-        Target::Fixed(SocketAddr::new(ip, u16::try_from(socket.get("port_value")?.as_u64()?).ok()?))
-    };
-    Some(Inbound { port, target })
+
+    fn learn(&mut self, address: Json<'_>) {
+        address.fields(&mut |kind, value| match kind {
+            "pipe" => value.at(&["path"], &mut |path| self.pipe = path.text()),
+            "socket_address" => {
+                value.fields(&mut |name, value| match name {
+                    "address" => value.with_text(&mut |ip| self.ip = ip.parse().ok()),
+                    "port_value" => {
+                        self.port = value.number().and_then(|port| u16::try_from(port).ok());
+                    }
+                    _ => {}
+                });
+            }
+            _ => {}
+        });
+    }
 }
 
 #[cfg(test)]

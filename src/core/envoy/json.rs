@@ -50,6 +50,16 @@ impl Json<'_> {
         self.0.read(&mut Items(each));
     }
 
+    /// Hands over the first element of an array, where there is one.
+    pub fn first(self, then: &mut dyn FnMut(Json<'_>)) {
+        let mut is_first = true;
+        self.items(&mut |item| {
+            if std::mem::take(&mut is_first) {
+                then(item);
+            }
+        });
+    }
+
     /// Hands over the value at the end of this way through objects, where there is one.
     pub fn at(self, way: &[&str], then: &mut dyn FnMut(Json<'_>)) {
         match way {

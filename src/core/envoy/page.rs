@@ -74,18 +74,6 @@ pub fn read<'a, T: Deserialize<'a>>(part: Option<&'a [u8]>) -> Option<T> {
     serde_json::from_slice::<Option<T>>(part?).ok().flatten()
 }
 
-/// For a serde field that may be `null`, as protobuf's JSON may have it.
-///
-/// # Errors
-/// serde's, for another type.
-pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// The content of a page that arrives in one piece.
 #[cfg(test)]
 pub(crate) fn whole<P: Page>(body: &[u8]) -> Result<P::Content, Unread> {

@@ -7,9 +7,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use crate::core::envoy::page::{self, Page, or_default};
+use crate::core::envoy::json;
+use crate::core::envoy::page::{self, Page};
 use crate::core::envoy::picker::{Path, Picker};
 use crate::core::envoy::state::State;
 use crate::core::envoy::unread::Unread;
@@ -175,17 +174,19 @@ impl ServerInfo {
 /// `sidecar.istio.io/status`: a native sidecar stands among the init containers (istio:
 /// `webhook.go`).
 fn is_native(status: &str) -> Option<bool> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Status {
-        #[serde(default, deserialize_with = "or_default")]
-        init_containers: Vec<String>,
-        #[serde(default, deserialize_with = "or_default")]
-        containers: Vec<String>,
-    }
-    let status: Status = serde_json::from_str(status).ok()?;
-    let has = |names: &[String]| names.iter().any(|name| name == SIDECAR);
-    match (has(&status.init_containers), has(&status.containers)) {
+    let (mut is_init_container, mut is_container) = (false, false);
+    let read = json::read(status.as_bytes(), &mut |status| {
+        status.fields(&mut |name, names| {
+            let found = match name {
+                "initContainers" => &mut is_init_container,
+                "containers" => &mut is_container,
+                _ => return,
+            };
+            names.items(&mut |name| name.with_text(&mut |name| *found |= name == SIDECAR));
+        });
+    });
+    read.ok()?;
+    match (is_init_container, is_container) {
         (true, _) => Some(true),
         (false, true) => Some(false),
         (false, false) => None,

@@ -6,6 +6,7 @@
 
 use crate::core::answer::{Answer, Fault};
 use crate::core::endpoint::Endpoint;
+use crate::core::envoy::json;
 use crate::core::profile::{Evidence, Says, Server};
 use crate::core::proxy::Proxy;
 
@@ -114,10 +115,11 @@ fn conditions(proxy: &Proxy, evidence: &[Evidence]) -> Option<Vec<Condition>> {
 
 /// Does `/env.json` say anything but `"true"` for `name`? What is no such page says nothing.
 fn is_off(body: &[u8], name: &str) -> bool {
-    let variables: Result<serde_json::Map<String, serde_json::Value>, _> =
-        serde_json::from_slice(body);
-    let value = variables.ok().and_then(|mut variables| variables.remove(name));
-    value.is_some_and(|value| value != "true")
+    let mut is_off = false;
+    let read = json::read(body, &mut |variables| {
+        variables.at(&[name], &mut |value| is_off = value.text().as_deref() != Some("true"));
+    });
+    is_off && read.is_ok()
 }
 
 #[cfg(test)]
