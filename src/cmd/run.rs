@@ -22,7 +22,7 @@ use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
 use crate::core::signal::Signal;
 use crate::core::stopping::quit_when::QuitWhen;
-use crate::io::command::{self, BadCommand};
+use crate::io::command::{self, BadCommand, Program};
 use crate::io::parent_death::Parent;
 use crate::io::signals::StopSignals;
 use crate::io::{process, stderr};
@@ -143,7 +143,17 @@ fn until_start(settings: &RunSettings, stop: &mut StopSignals) -> Prepared {
 fn find_command(settings: &RunSettings) -> Result<PathBuf, Failure> {
     let name = settings.command.first();
     let name = name.ok_or_else(|| Failure::new(Exit::Failed, "no command was given"))?;
-    command::find(name, settings.search_path.as_deref()).map_err(|error| bad_command(&error))
+    let found = command::find(name, settings.search_path.as_deref());
+    let Program { path, doubt } = found.map_err(|error| bad_command(&error))?;
+    if let Some(foreign) = doubt {
+        tracing::warn!(
+            event = "doubtful_command",
+            "the command {} will not start, unless this kernel was taught to run such files \
+             (binfmt_misc): {foreign}",
+            path.display()
+        );
+    }
+    Ok(path)
 }
 
 /// Is the command to be started after a wait that ended like this?

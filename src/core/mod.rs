@@ -7,6 +7,7 @@ pub mod answer;
 pub mod duration;
 pub mod endpoint;
 pub mod envoy;
+pub mod executable;
 pub mod exit;
 pub mod findings;
 pub mod mesh;

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,19 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::unistd::{AccessFlags, faccessat};
 
+use crate::core::executable::{Executable, Foreign, HEAD, OWN};
+
 /// Where `execvp` looks without a PATH (musl: `src/process/execvp.c`).
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 
-/// How much of a file is read to see what would run it: the kernel's own bound for a `#!` line is
-/// 256 bytes.
-const HEAD: usize = 4096;
+/// A file that the kernel may start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why the kernel itself would not run it, where something else may.
+    pub doubt: Option<Foreign>,
+}
 
 /// Why a command cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +72,7 @@ impl BadCommand {
 ///
 /// # Errors
 /// [`BadCommand`]: nothing there, or nothing that could run.
-pub fn find(name: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, BadCommand> {
+pub fn find(name: &OsStr, search_path: Option<&OsStr>) -> Result<Program, BadCommand> {
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
         return executable(&path).and_then(|()| runnable(path));
@@ -110,14 +117,20 @@ fn executable(path: &Path) -> Result<(), BadCommand> {
     }
 }
 
-/// Is what the kernel needs to run it there, too? A file that cannot be read is left to the kernel.
-fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
-    let Some(interpreter) = head(&path).ok().and_then(|head| interpreter(&head)) else {
-        return Ok(path);
+/// Would the kernel run it, and is what that needs there, too? A file that cannot be read is left
+/// to the kernel.
+fn runnable(path: PathBuf) -> Result<Program, BadCommand> {
+    let interpreter = match head(&path).map(|head| Executable::of(&head, OWN)) {
+        Ok(Executable::Native(Some(interpreter))) => OsString::from_vec(interpreter),
+        Ok(Executable::Foreign(foreign)) if has_no_binfmt_misc() => {
+            return Err(BadCommand::NotExecutable(path, foreign.to_string()));
+        }
+        Ok(Executable::Foreign(foreign)) => return Ok(Program { path, doubt: Some(foreign) }),
+        Ok(Executable::Native(None)) | Err(_) => return Ok(Program { path, doubt: None }),
     };
     // Where that cannot be looked at, exec will tell.
     if Path::new(&interpreter).try_exists().unwrap_or(true) {
-        Ok(path)
+        Ok(Program { path, doubt: None })
     } else if interpreter.as_bytes().ends_with(b"\r") {
         let why = "its first line ends with a carriage return; save the script with Unix line \
                    ends (LF, not CRLF)";
@@ -127,47 +140,31 @@ fn runnable(path: PathBuf) -> Result<PathBuf, BadCommand> {
     }
 }
 
+/// Is it certain that nothing was taught to the kernel (`fs/binfmt_misc.c`)? What was is seen by
+/// nobody in a container: its file system is not mounted there.
+fn has_no_binfmt_misc() -> bool {
+    let exists = |path| Path::new(path).try_exists().ok();
+    exists("/proc/sys/fs") == Some(true) && exists("/proc/sys/fs/binfmt_misc") == Some(false)
+}
+
+/// Why the kernel itself does not run this file, as far as its first bytes tell.
+pub(super) fn foreign(path: &Path) -> Option<Foreign> {
+    match Executable::of(&head(path).ok()?, OWN) {
+        Executable::Foreign(foreign) => Some(foreign),
+        Executable::Native(_) => None,
+    }
+}
+
 /// The beginning of a regular file. To open anything else may block, or take what is in it away.
 fn head(path: &Path) -> std::io::Result<Vec<u8>> {
     let without_blocking = OFlag::O_NONBLOCK.bits();
     let file = OpenOptions::new().read(true).custom_flags(without_blocking).open(path)?;
-    let mut head = Vec::with_capacity(HEAD);
-    if file.metadata()?.is_file() {
-        File::take(file, HEAD as u64).read_to_end(&mut head)?;
+    if !file.metadata()?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
     }
-    Ok(head)
-}
-
-/// The program behind `#!`, or the dynamic loader that an ELF file names; `None` where nothing else
-/// is needed.
-fn interpreter(head: &[u8]) -> Option<OsString> {
-    let bytes = if let Some(line) = head.strip_prefix(b"#!") {
-        // As the kernel splits it (`fs/binfmt_script.c`): a carriage return is part of the name.
-        let line = line.split(|byte| *byte == b'\n').next()?;
-        line.split(|byte| b" \t".contains(byte)).find(|word| !word.is_empty())?.to_vec()
-    } else {
-        elf_interpreter(head)?
-    };
-    (!bytes.is_empty()).then(|| OsString::from_vec(bytes))
-}
-
-/// `PT_INTERP` of a 64-bit little-endian ELF file (`elf(5)`), as both of our architectures have it.
-fn elf_interpreter(head: &[u8]) -> Option<Vec<u8>> {
-    const PT_INTERP: u64 = 3;
-    let number = |at: usize, length: usize| {
-        let bytes = head.get(at..at.checked_add(length)?)?;
-        Some(bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
-    };
-    let usize_at = |at, length| usize::try_from(number(at, length)?).ok();
-    if !head.starts_with(b"\x7fELF\x02\x01") {
-        return None;
-    }
-    let (table, size, count) = (usize_at(32, 8)?, usize_at(54, 2)?, usize_at(56, 2)?);
-    let program_header = (0..count).map(|index| table.saturating_add(index * size));
-    let interp = program_header.into_iter().find(|at| number(*at, 4) == Some(PT_INTERP))?;
-    let (offset, length) = (usize_at(interp + 8, 8)?, usize_at(interp + 32, 8)?);
-    let path = head.get(offset..offset.checked_add(length)?)?;
-    Some(path.strip_suffix(b"\0").unwrap_or(path).to_vec())
+    let mut bytes = Vec::with_capacity(HEAD);
+    File::take(file, HEAD as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -175,36 +172,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interpreter_of_a_script_is_what_follows_the_two_characters() {
-        let table: [(&[u8], Option<&str>); 6] = [
-            (b"#!/bin/sh\necho", Some("/bin/sh")),
-            (b"#! /usr/bin/env bash -e\n", Some("/usr/bin/env")),
-            (b"#!/bin/sh", Some("/bin/sh")),
-            (b"#!\n", None),
-            (b"echo", None),
-            (b"", None),
-        ];
-        for (head, expected) in table {
-            assert_eq!(interpreter(head), expected.map(OsString::from), "{head:?}");
-        }
-    }
-
-    #[test]
-    fn a_dynamic_program_names_its_loader_and_garbage_names_none() {
-        let own = std::fs::read("/proc/self/exe").unwrap();
-        let loader = interpreter(&own[..4096]).expect("test programs are dynamic");
-        assert!(Path::new(&loader).exists(), "{}", loader.display());
-        for cut in [4, 16, 60, 64, 70, 130] {
-            let _ = interpreter(&own[..cut]);
-        }
-        assert_eq!(interpreter(&[b"\x7fELF\x02\x01".as_slice(), &[0xff; 200]].concat()), None);
-    }
-
-    #[test]
     fn a_command_is_found_in_path_or_by_its_slash() {
-        assert!(find(OsStr::new("sh"), None).unwrap().is_absolute());
+        assert!(find(OsStr::new("sh"), None).unwrap().path.is_absolute());
         let found = find(OsStr::new("sh"), Some(OsStr::new("/no/such::/bin")));
-        assert_eq!(found.unwrap(), Path::new("/bin/sh"));
+        assert_eq!(found.unwrap().path, Path::new("/bin/sh"));
         assert!(matches!(find(OsStr::new("no-such-command"), None), Err(BadCommand::NotFound(..))));
         assert!(matches!(find(OsStr::new(""), None), Err(BadCommand::NotFound(..))));
         assert!(matches!(find(OsStr::new("/no/such"), None), Err(BadCommand::NotFound(..))));

@@ -14,6 +14,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use shared_child::SharedChild;
 use shared_child::unix::SharedChildExt as _;
 
+use super::command;
 use crate::core::exit::{Exit, Failure};
 use crate::core::process_stat::ProcessStat;
 use crate::core::signal::Signal;
@@ -25,8 +26,8 @@ pub enum NotStarted {
     #[error("the command {0} cannot be executed: {1}")]
     Gone(PathBuf, std::io::Error),
     /// The kernel does not execute such a file.
-    #[error("the command {0} cannot be executed: {1}")]
-    NotExecutable(PathBuf, std::io::Error),
+    #[error("the command {0} cannot be executed: {1}{2}")]
+    NotExecutable(PathBuf, std::io::Error, String),
     /// `EAGAIN`: the pids cgroup, `RLIMIT_NPROC`.
     #[error(
         "the command {0} cannot be started: the limit of processes is reached ({1}); raise the \
@@ -51,7 +52,11 @@ impl NotStarted {
             Some(libc::EAGAIN) => Self::Processes,
             Some(libc::EMFILE | libc::ENFILE) => Self::Descriptors,
             Some(libc::ENOMEM) => Self::Memory,
-            _ => Self::NotExecutable,
+            number => {
+                let foreign = (number == Some(libc::ENOEXEC)).then(|| command::foreign(path));
+                let why = foreign.flatten().map_or_else(String::new, |why| format!(": {why}"));
+                return Self::NotExecutable(path.to_owned(), error, why);
+            }
         };
         kind(path.to_owned(), error)
     }

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::support::meshim::Meshim;
+use crate::support::namespace::must_be_permitted;
 use crate::support::process::{Ended, Process};
 use crate::support::reply::Reply;
 use crate::support::seccomp::refusing;
@@ -209,6 +210,67 @@ fn a_script_with_windows_line_ends_is_told_so_before_the_wait() {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))
         .expect("and the file");
     meshim.run().expect_code(126).expect_stderr(&["./script cannot be executed", "LF, not CRLF"]);
+}
+
+/// `./file` with these bytes, to be started beside a mesh that never comes.
+fn starting_file(bytes: &[u8]) -> Meshim {
+    let meshim = Meshim::starts(["./file"]);
+    let file = meshim.directory().join("file");
+    std::fs::write(&file, bytes).expect("the directory is ours");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("and the file");
+    meshim
+}
+
+/// Files that this kernel does not run, with what is to be said of each.
+fn foreign_files() -> [(Vec<u8>, &'static str); 3] {
+    let mut other = std::fs::read(env!("CARGO_BIN_EXE_meshim")).expect("it is there");
+    other.truncate(4096);
+    let (machine, said): (u16, _) = if cfg!(target_arch = "x86_64") {
+        (183, "built for aarch64 (arm64), and this is x86_64 (amd64)")
+    } else {
+        (62, "built for x86_64 (amd64), and this is aarch64 (arm64)")
+    };
+    other[18..20].copy_from_slice(&machine.to_le_bytes());
+    [
+        (other, said),
+        (b"echo started\n".to_vec(), "does not begin with #!; begin a script with #!/bin/sh"),
+        (Vec::new(), "it is empty"),
+    ]
+}
+
+#[test]
+fn what_this_kernel_does_not_run_is_told_before_the_wait() {
+    must_be_permitted();
+    for (bytes, why) in foreign_files() {
+        // Where binfmt_misc is in the kernel, what it was taught is not seen in a container: then
+        // only exec tells, and a warning comes first.
+        let hidden = "mount -t tmpfs none /proc/sys/fs && mkdir /proc/sys/fs/binfmt_misc";
+        let file = starting_file(&bytes).with(["--mesh=istio", "--timeout=50ms"]);
+        let file = file.behind(["unshare", "-Urpf", "--kill-child", "--mount-proc"]);
+        let file = file.behind_shell(&format!("{hidden} && exec \"$@\""));
+        let ended = file.env("PATH", "/usr/bin:/bin").run().expect_code(124);
+        let warning = ended.stderr.lines().next().unwrap_or_default();
+        assert!(warning.starts_with("meshim: warning: ") && warning.contains(why), "{ended:#?}");
+        // Where it is not, it is certain.
+        let file = starting_file(&bytes).with(["--mesh=istio", "--timeout=0"]);
+        let file = file.behind(["unshare", "-Urpf", "--kill-child", "--mount-proc"]);
+        let file = file.behind_shell("mount -t tmpfs none /proc/sys/fs && exec \"$@\"");
+        let ended = file.env("PATH", "/usr/bin:/bin").run().expect_code(126);
+        ended.expect_stderr(&["./file cannot be executed: it ", why]);
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_in_the_end_is_told_with_the_same_advice() {
+    // Without a parent it is glibc's execvp that starts it, which hands to /bin/sh what the kernel
+    // refuses; musl's, in the static binary, does not (images/check-static.sh).
+    for (bytes, why) in foreign_files() {
+        let run = starting_file(&bytes).with(["--mesh=none", "--supervise"]);
+        let ended = run.run().expect_code(126);
+        let last = ended.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("meshim: error: the command ./file cannot be"), "{ended:#?}");
+        assert!(last.contains(why), "{ended:#?}");
+    }
 }
 
 #[test]
