@@ -1,4 +1,5 @@
-# A base image with meshim as its entrypoint, for applications that bring everything else themselves:
+# A base image with meshim as its entrypoint, for applications that bring everything else
+# themselves:
 #   FROM registry.example/meshim-base:0.1.0
 #   COPY app /app
 #   CMD ["/app", "--port=8080"]

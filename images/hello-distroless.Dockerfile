@@ -1,4 +1,5 @@
-# The example application in a root as distroless images have it (users, a home, /tmp, no shell), with meshim in it.
+# The example application in a root as distroless images have it (users, a home, /tmp, no shell),
+# with meshim in it.
 ARG TARGETARCH=amd64
 
 FROM scratch AS amd64

@@ -1,4 +1,5 @@
-# The example application in an empty root: no shell, no curl, no passwd, no meshim. deploy/ hands it meshim.
+# The example application in an empty root: no shell, no curl, no passwd, no meshim. deploy/ hands
+# it meshim.
 ARG TARGETARCH=amd64
 
 FROM scratch AS amd64

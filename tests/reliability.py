@@ -5,8 +5,11 @@ import datetime, os, platform, subprocess
 def when_and_where(meshim):
     """Date, version with its commit, machine: what every figure is said with."""
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
-    version = subprocess.run([meshim, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return f"{date}, `{version}`, {platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}"
+    version = subprocess.run(
+        [meshim, "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    kernel = platform.release().split("-")[0]
+    return f"{date}, `{version}`, {platform.machine()}, {os.cpu_count()} cores, Linux {kernel}"
 
 
 def write(page, name, text):

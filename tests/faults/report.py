@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""tests/faults/report.py MESHIM [PAGE]: runs tests/faults on that binary and writes its figures into docs/reliability.md."""
+"""Runs tests/faults on a binary and writes the figures into docs/reliability.md.
+
+tests/faults/report.py MESHIM [PAGE]
+"""
+
 import os, pathlib, re, subprocess, sys
 
 sys.dont_write_bytecode = True
@@ -11,7 +15,13 @@ import reliability
 def main(meshim, page=ROOT / "docs/reliability.md"):
     meshim = pathlib.Path(meshim).resolve()
     run = ["cargo", "test", "--locked", "-q", "--test", "faults", "--", "--nocapture"]
-    ended = subprocess.run(run, cwd=ROOT, env={**os.environ, "MESHIM_BINARY": str(meshim)}, capture_output=True, text=True)
+    ended = subprocess.run(
+        run,
+        cwd=ROOT,
+        env={**os.environ, "MESHIM_BINARY": str(meshim)},
+        capture_output=True,
+        text=True,
+    )
     print(ended.stdout)
     if ended.returncode:
         sys.exit(f"tests/faults/report.py: the faults are not all endured\n{ended.stderr}")
@@ -20,8 +30,10 @@ def main(meshim, page=ROOT / "docs/reliability.md"):
     lines = "\n".join(f"| {name.replace('_', ' ')} | {made} |" for name, made in sorted(rows))
     text = f"""## System calls that fail
 
-`tests/faults`, {reliability.when_and_where(meshim)}. In each of {total:,} runs one system call failed once with an error that its manual
-documents. All of them did their job all the same, or ended with one sentence and a documented code before the application had started.
+`tests/faults`, {reliability.when_and_where(meshim)}. In each of {total:,} runs one system call \
+failed once with an error that its manual
+documents. All of them did their job all the same, or ended with one sentence and a documented \
+code before the application had started.
 
 | what ran | calls that failed |
 |---|---|

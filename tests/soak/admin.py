@@ -3,11 +3,23 @@
 Owns the moods and the server; knows nothing of who asks."""
 import itertools, json, random, socket, struct, threading, time
 
-LIVE = json.dumps({"state": "LIVE", "version": "soak", "node": {"id": "soak"}, "command_line_options": {"drain_time": "1s"}})
+LIVE = json.dumps(
+    {
+        "state": "LIVE",
+        "version": "soak",
+        "node": {"id": "soak"},
+        "command_line_options": {"drain_time": "1s"},
+    }
+)
 
 
 def http(status, body="", server="envoy", *headers):
-    lines = [f"HTTP/1.1 {status} soak", f"server: {server}", f"content-length: {len(body)}", *headers]
+    lines = [
+        f"HTTP/1.1 {status} soak",
+        f"server: {server}",
+        f"content-length: {len(body)}",
+        *headers,
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
@@ -32,7 +44,13 @@ def lies(path):
     """Ready, and everything else is wrong in a way that depends on the page."""
     if path.startswith("/ready"):
         return http(200, "LIVE\n")
-    garbage = ["{\"state\":\"LIVE\",", "[" * 5000, "null", "cluster.x.rq_active: -1\n" * 500, "\0\xff" * 300]
+    garbage = [
+        "{\"state\":\"LIVE\",",
+        "[" * 5000,
+        "null",
+        "cluster.x.rq_active: -1\n" * 500,
+        "\0\xff" * 300,
+    ]
     return http(200, garbage[len(path) % len(garbage)])
 
 
@@ -64,7 +82,8 @@ def has_a_long_head(_):
     return b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100_000 + b"\r\n\r\nLIVE"
 
 
-# Not a page, but what becomes of the connection: each gets the socket and the moment at which the mood is over.
+# Not a page, but what becomes of the connection: each gets the socket and the moment at which the
+# mood is over.
 def is_silent(stream, over):
     time.sleep(max(0, over - time.monotonic()))
 
@@ -79,7 +98,18 @@ def never_ends(stream, over):
         stream.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
 
 
-PAGES = [answers, says_no, lies, stranger, leads_out, is_locked, speaks_no_http, claims_too_much, breaks_off, has_a_long_head]
+PAGES = [
+    answers,
+    says_no,
+    lies,
+    stranger,
+    leads_out,
+    is_locked,
+    speaks_no_http,
+    claims_too_much,
+    breaks_off,
+    has_a_long_head,
+]
 CONNECTIONS = [is_silent, hangs_up, never_ends]
 AWAY = "is_away"
 
@@ -126,7 +156,9 @@ class Admin:
                         stream, _ = listener.accept()
                     except TimeoutError:
                         break
-                    threading.Thread(target=self.serve, args=(stream, mood, self.over), daemon=True).start()
+                    threading.Thread(
+                        target=self.serve, args=(stream, mood, self.over), daemon=True
+                    ).start()
 
     def serve(self, stream, mood, over):
         with stream:

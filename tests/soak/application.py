@@ -1,6 +1,8 @@
 """The application of the long run: takes every signal, one by one, and leaves orphans behind.
 
-application.py ORPHANS_A_MINUTE: says `ready`, then `got N` for each signal; ends with 77 at signal 64, after a line of counts."""
+application.py ORPHANS_A_MINUTE: says `ready`, then `got N` for each signal; ends with 77 at signal
+64, after a line of counts."""
+
 import json, os, random, signal, sys, time
 
 EVERY = set(range(1, 65)) - {4, 7, 8, 9, 11, 17, 19, 32, 33}
@@ -8,7 +10,7 @@ LAST = 64
 
 
 def leave_an_orphan(chance):
-    """A grandchild whose parent is gone at once; it ends within 200 ms, by an exit or by a signal."""
+    """A grandchild whose parent is gone at once; it ends within 200 ms, by an exit or a signal."""
     child = os.fork()
     if child == 0:
         if os.fork() == 0:

@@ -1,9 +1,10 @@
-// Applies the admission policies of a file to one pod, as the API server does: with its own code, and without a server.
+// Applies the admission policies of a file to one pod, as the API server does: with its own code,
+// and without a server.
 //
 //	policy POLICY.yaml < pod.yaml
 //
-// Prints the pod that comes out; or, with exit code 1, the sentence that refuses it. Whatever the server would stumble over
-// (an expression that does not compile, a panic) ends it with 2.
+// Prints the pod that comes out; or, with exit code 1, the sentence that refuses it. What the
+// server would fail at (an expression that does not compile, a panic) ends it with 2.
 package main
 
 import (
@@ -92,13 +93,18 @@ func matches(constraints *admissionregistration.MatchResources, pod *corev1.Pod)
 	selector, err := metav1.LabelSelectorAsSelector(constraints.ObjectSelector)
 	must(err)
 	about := func(rule admissionregistration.NamedRuleWithOperations) bool {
-		return slices.Contains(rule.Resources, "pods") && slices.Contains(rule.Operations, admissionregistration.Create)
+		return slices.Contains(rule.Resources, "pods") &&
+			slices.Contains(rule.Operations, admissionregistration.Create)
 	}
-	return selector.Matches(labels.Set(pod.Labels)) && slices.ContainsFunc(constraints.ResourceRules, about)
+	return selector.Matches(labels.Set(pod.Labels)) &&
+		slices.ContainsFunc(constraints.ResourceRules, about)
 }
 
-func compiled(variables []admissionregistration.Variable, mutates bool) (*plugincel.CompositedCompiler, plugincel.OptionalVariableDeclarations) {
-	compiler, err := plugincel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+func compiled(
+	variables []admissionregistration.Variable, mutates bool,
+) (*plugincel.CompositedCompiler, plugincel.OptionalVariableDeclarations) {
+	base := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())
+	compiler, err := plugincel.NewCompositedCompiler(base)
 	must(err)
 	options := plugincel.OptionalVariableDeclarations{}
 	accessors := make([]plugincel.NamedExpressionAccessor, len(variables))
@@ -111,8 +117,13 @@ func compiled(variables []admissionregistration.Variable, mutates bool) (*plugin
 }
 
 func attributes(pod *corev1.Pod) *admission.VersionedAttributes {
-	attributes := admission.NewAttributesRecord(pod, nil, kind, "default", pod.Name, resource, "", admission.Create, &metav1.CreateOptions{}, false, nil)
-	return &admission.VersionedAttributes{Attributes: attributes, VersionedObject: pod, VersionedKind: kind}
+	attributes := admission.NewAttributesRecord(
+		pod, nil, kind, "default", pod.Name, resource, "",
+		admission.Create, &metav1.CreateOptions{}, false, nil,
+	)
+	return &admission.VersionedAttributes{
+		Attributes: attributes, VersionedObject: pod, VersionedKind: kind,
+	}
 }
 
 func mutate(policy admissionregistration.MutatingAdmissionPolicy, pod *corev1.Pod) *corev1.Pod {
@@ -122,12 +133,15 @@ func mutate(policy admissionregistration.MutatingAdmissionPolicy, pod *corev1.Po
 	compiler, options := compiled(policy.Spec.Variables, true)
 	for _, mutation := range policy.Spec.Mutations {
 		accessor := &patch.JSONPatchCondition{Expression: mutation.JSONPatch.Expression}
-		patcher := patch.NewJSONPatcher(compiler.CompileMutatingEvaluator(accessor, options, environment.NewExpressions))
+		patcher := patch.NewJSONPatcher(
+			compiler.CompileMutatingEvaluator(accessor, options, environment.NewExpressions),
+		)
 		request := patch.Request{
 			MatchedResource: resource, VersionedAttributes: attributes(pod),
 			ObjectInterfaces: admission.NewObjectInterfacesFromScheme(scheme),
 		}
-		patched, err := patcher.Patch(compiler.CreateContext(context.Background()), request, celconfig.RuntimeCELCostBudget)
+		background := compiler.CreateContext(context.Background())
+		patched, err := patcher.Patch(background, request, celconfig.RuntimeCELCostBudget)
 		must(err)
 		pod = patched.(*corev1.Pod)
 	}
@@ -140,21 +154,33 @@ func validate(policy admissionregistration.ValidatingAdmissionPolicy, pod *corev
 	}
 	compiler, options := compiled(policy.Spec.Variables, false)
 	evaluate := func(accessor plugincel.ExpressionAccessor) plugincel.EvaluationResult {
-		condition := compiler.CompileCondition([]plugincel.ExpressionAccessor{accessor}, options, environment.NewExpressions)
+		condition := compiler.CompileCondition(
+			[]plugincel.ExpressionAccessor{accessor}, options, environment.NewExpressions,
+		)
 		versioned := attributes(pod)
-		request := plugincel.CreateAdmissionRequest(versioned.Attributes, metav1.GroupVersionResource(resource), metav1.GroupVersionKind(kind))
-		results, _, err := condition.ForInput(compiler.CreateContext(context.Background()), versioned, request, plugincel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
+		request := plugincel.CreateAdmissionRequest(
+			versioned.Attributes,
+			metav1.GroupVersionResource(resource), metav1.GroupVersionKind(kind),
+		)
+		results, _, err := condition.ForInput(
+			compiler.CreateContext(context.Background()), versioned, request,
+			plugincel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget,
+		)
 		must(err)
 		must(results[0].Error)
 		return results[0]
 	}
 	for _, validation := range policy.Spec.Validations {
-		if evaluate(&validating.ValidationCondition{Expression: validation.Expression}).EvalResult.Value() == true {
+		holds := &validating.ValidationCondition{Expression: validation.Expression}
+		if evaluate(holds).EvalResult.Value() == true {
 			continue
 		}
 		message := validation.Message
 		if validation.MessageExpression != "" {
-			message = fmt.Sprint(evaluate(&validating.MessageExpressionCondition{MessageExpression: validation.MessageExpression}).EvalResult.Value())
+			told := &validating.MessageExpressionCondition{
+				MessageExpression: validation.MessageExpression,
+			}
+			message = fmt.Sprint(evaluate(told).EvalResult.Value())
 		}
 		fmt.Println(message)
 		os.Exit(1)

@@ -2,7 +2,8 @@
 //
 //	security < manifests.yaml
 //
-// One line for each workload that would be refused, and exit code 1; else how many it has looked at.
+// One line for each workload that would be refused, and exit code 1; else how many it has looked
+// at.
 package main
 
 import (
@@ -48,10 +49,12 @@ func main() {
 			continue
 		}
 		looked++
-		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &template.ObjectMeta, &template.Spec))
+		results := evaluator.EvaluatePod(restricted, &template.ObjectMeta, &template.Spec)
+		result := policy.AggregateCheckResults(results)
 		if !result.Allowed {
 			refused++
-			fmt.Printf("%s %s: %s: %s\n", found.Kind, found.Name, result.ForbiddenReason(), result.ForbiddenDetail())
+			reason, detail := result.ForbiddenReason(), result.ForbiddenDetail()
+			fmt.Printf("%s %s: %s: %s\n", found.Kind, found.Name, reason, detail)
 		}
 	}
 	if refused > 0 {
