@@ -48,7 +48,7 @@ pub const VARIABLES: &[&str] = &[
     "TERMINATION_LOG",
     "TIMEOUT",
     "WAIT_FOR",
-    // From the downward API and the policy: what no hand writes.
+    // From the downward API and the policy: no person writes them.
     "INJECTED",
     "POD_GRACE",
 ];

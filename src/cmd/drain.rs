@@ -94,7 +94,7 @@ struct DrainLooks {
     /// The proxy's counters, and whether it can be told to drain there.
     proxy: Option<(Admin, CounterSource)>,
     connections: Connections,
-    /// The application's ports at the stop signal; `None` where the kernel tells nobody's.
+    /// The application's ports at the stop signal; `None` where the kernel shows no sockets.
     served: Option<Served>,
     rule: Rule,
     /// No look takes longer than this.
@@ -230,7 +230,7 @@ impl Changes {
 }
 
 /// Looked at once, at the stop signal: an application closes its listening sockets when it stops,
-/// and goes on answering. `None`, and a word in the log, where sockets cannot be seen at all.
+/// and goes on answering. `None`, and a line in the log, where sockets cannot be seen at all.
 fn application_ports(proxy: Option<&Proxy>) -> Option<Served> {
     let pod = pod::of_sockets(proxy.cloned().unwrap_or_else(|| Proxy::of(Mesh::None)));
     if let Some(unread) = &pod.sockets.unread {

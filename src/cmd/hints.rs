@@ -21,7 +21,7 @@ const HINTS_WITHIN: Duration = Duration::from_millis(500);
 const MOST_REJECTED: usize = 2;
 
 /// What can be found out at the end, where there is an Envoy to ask. Whoever has not answered a
-/// look will not answer this, and only draw out the wait.
+/// look would not answer this either, and the wait would only become longer.
 ///
 /// # Errors
 /// A stop signal.

@@ -79,7 +79,7 @@ fn say(note: &Note) {
     }
 }
 
-/// The application's process on its way: not a run of its own, so it has no settings.
+/// This process is to become the application: it is no run of its own and has no settings.
 fn become_hidden(hidden: Hidden, stop: Result<StopSignals, KernelRefusal>) -> Exit {
     log::to_stderr(Level::INFO, false);
     let failure = stop.map_or_else(Failure::from, |stop| hidden.perform(&stop));

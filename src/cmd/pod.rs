@@ -227,7 +227,7 @@ fn listeners(sockets: &ListeningSockets) -> Vec<Listener> {
     sockets.all.iter().map(listener).collect()
 }
 
-/// Reads `/server_info`; `None`, and a word in the log, where that fails.
+/// Reads `/server_info`; `None`, and a line in the log, where that fails.
 pub(super) async fn read_server_info(admin: &Endpoint) -> Option<ServerInfo> {
     let mut admin = Admin::new(admin);
     match admin.read::<ServerInfoPage>(Instant::now() + ServerInfoPage::WITHIN).await {

@@ -104,7 +104,7 @@ pub(super) async fn warn_where_endless(proxy: &Proxy) {
     }
 }
 
-/// Asks all that are to end; why those will not that will not.
+/// Asks all that are to end. Comes back with the reason of each that will not.
 async fn ask(request: Request) -> Vec<String> {
     let looked = Instant::now();
     let (addressees, stopped) = (addressees(&request).await, request.stopped());
@@ -203,7 +203,7 @@ async fn holds(candidate: &Candidate, until: Instant) -> bool {
     true
 }
 
-/// Posts until all have agreed or will not; why those will not that will not.
+/// Posts until each has agreed or refused. Comes back with the reason of each that will not end.
 async fn post(mut quit: Quit) -> Vec<String> {
     let began = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! What holds for every setting; and the three words in which the tests of each file speak.
+//! What holds for every setting; and the functions that each file's tests call.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -64,7 +64,7 @@ impl Reader<'_> {
     }
 
     /// `MESHIM_INJECTED`: the value of an annotation that the injector of a mesh writes, by the
-    /// downward API. Empty means that there is none; no hand writes this variable.
+    /// downward API. Empty means that there is none; no person writes this variable.
     pub(super) fn injected(&mut self) -> Result<Option<bool>, Wrong> {
         let value = self.own_variable("INJECTED");
         match value.as_deref().map(str::trim_ascii) {

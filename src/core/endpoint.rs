@@ -1,5 +1,4 @@
-//! Where a request goes: a URL is text only in `cli`, from [`Endpoint`]'s `FromStr` on nobody sees
-//! a string.
+//! Where a request goes: a URL is text only in `cli`; [`Endpoint`]'s `FromStr` makes it a value.
 //!
 //! Owns the syntax and the question "is it in this pod"; must never resolve a name or open a
 //! socket.
@@ -55,7 +54,7 @@ pub enum BadEndpoint {
          unix:/path/admin.sock"
     )]
     Scheme(String),
-    /// TLS inside a pod is the mesh's business.
+    /// TLS inside a pod is left to the mesh.
     #[error(
         "`{0}` asks for TLS, which meshim does not speak; a proxy's admin and readiness ports are \
          plain http://"

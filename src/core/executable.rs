@@ -29,7 +29,8 @@ const AARCH64: u16 = 183;
 pub struct Machine(u16);
 
 impl Machine {
-    /// Does a kernel for `self` run programs for `other`? A 64-bit one may run its 32-bit kin.
+    /// Does a kernel for `self` run programs for `other`? A 64-bit one may run those of the same
+    /// family with 32 bits.
     fn may_run(self, other: Self) -> bool {
         self == other || matches!((self.0, other.0), (UNKNOWN, _) | (X86_64, I386) | (AARCH64, ARM))
     }

@@ -13,7 +13,7 @@ pub struct Profile {
     pub agent: Option<Agent>,
     /// Envoy's admin API, where the application's container can reach one.
     pub admin: Option<&'static str>,
-    /// Where readiness is asked, in the order to try; the first that gives the proxy's own word
+    /// Where readiness is asked, in the order to try; the first that tells the proxy's own state
     /// decides.
     pub ready: &'static [Ready<&'static str>],
     /// What to POST to end the proxy, in the order to try; one that agrees is enough.

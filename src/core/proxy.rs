@@ -11,7 +11,7 @@ use crate::core::profiles::ENVOYS_WORDS;
 /// Istio's readiness port (`status/server.go`): only a sidecar's Envoy listens there.
 const ISTIO_READY_PORT: u16 = 15021;
 
-/// Envoy's own word.
+/// Envoy's own answer when it is ready.
 const LIVE: Expect = Expect::Says(ENVOYS_WORDS);
 
 /// One proxy as this run sees it.
@@ -59,7 +59,7 @@ impl Proxy {
         let own_ready = mesh.ready();
         let ready = match (&given.ready, &given.admin) {
             (Some(url), _) => vec![Ready { url: url.clone(), expect: expectation(url) }],
-            // Where Envoy's own word counts, it moves with the admin API.
+            // Where Envoy's own answer decides, its endpoint moves with the admin API.
             (None, Some(admin)) if own_ready.iter().any(|ready| ready.expect == LIVE) => {
                 vec![Ready { url: admin.at("/ready"), expect: LIVE }]
             }

@@ -1,4 +1,4 @@
-//! The clock on the wall.
+//! The system's clock.
 //!
 //! Owns the one reading of it; must never judge what time it is.
 

@@ -100,7 +100,7 @@ fn copy(temporary: &Path, stop: &mut StopSignals) -> Result<(), NotInstalled> {
             return Err(NotInstalled::Stopped(signal));
         }
     }
-    // The umask has had its say when the file was made.
+    // When the file was made, the umask has taken bits away.
     file.set_permissions(Permissions::from_mode(MODE)).map_err(failed)?;
     file.sync_all().map_err(failed)
 }

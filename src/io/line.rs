@@ -33,8 +33,8 @@ pub(super) struct LogLine {
 }
 
 impl LogLine {
-    /// `meshim: warning: …`: what somebody who reads along needs. The time is the container
-    /// runtime's business, which puts it before each line.
+    /// `meshim: warning: …`: what somebody who reads along needs. The container runtime
+    /// puts the time before each line.
     pub(super) fn text(level: Level) -> Self {
         let word = match level {
             Level::ERROR => "error: ",

@@ -104,7 +104,7 @@ pub fn stop_ourselves() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
 }
 
-/// Does a shell of our own session look after us, as its job?
+/// Are we a job of a shell in our own session?
 #[must_use]
 pub fn is_a_job() -> bool {
     let session = |pid| rustix::process::getsid(pid).ok();

@@ -22,8 +22,8 @@ const MOST_KEPT: usize = 8 * 1024;
 /// A pipe that has room at all has room for this much at once (`pipe(7)`, `PIPE_BUF`).
 const FITS_AT_ONCE: usize = 4096;
 
-/// A reader that is alive reads within this time, also on a busy machine; more is not waited for at
-/// our end.
+/// A reader that reads at all does so within this time, also on a busy machine; at our end nothing
+/// longer is waited for.
 const LAST_WRITES_WITHIN: Duration = Duration::from_millis(100);
 
 static STDERR: Mutex<Option<Writer>> = Mutex::new(None);
@@ -34,7 +34,7 @@ pub(super) fn write_line(line: &str, lost: impl FnOnce(u64) -> String) {
     writer.get_or_insert_with(Writer::new).line(line, lost);
 }
 
-/// Gives a late reader a last chance: at the end of this program, or before it becomes another.
+/// Writes what is kept for a late reader, at the end of this program or before it becomes another.
 /// Takes no time where everything has been written, and a tenth of a second at most.
 pub fn flush() {
     let mut writer = STDERR.lock().unwrap_or_else(PoisonError::into_inner);

@@ -62,7 +62,7 @@ pub struct Counters {
     pub xds_connections: Option<u64>,
     /// Streams on them.
     pub xds_streams: Option<u64>,
-    /// Envoy's own word on its control plane; Istio hides it.
+    /// Is it connected to its control plane, as Envoy says? Istio hides it.
     pub connected: Option<u64>,
     /// Requests and connections that an RBAC filter refused.
     pub denied: Vec<Counter>,

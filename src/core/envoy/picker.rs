@@ -1,11 +1,11 @@
-//! Picks the wanted parts out of a JSON object that arrives in pieces, and lets go of the rest.
+//! Picks the wanted parts out of a JSON object that arrives in pieces, and passes over the rest.
 //!
 //! Owns the scanning: which bytes belong to which path. What a part means is its page's; must never
 //! hold more than one part, or wait for bytes.
 //!
 //! Why not `serde_json::from_reader`: it pulls bytes and would block a supervisor's only thread
-//! while a proxy dawdles. Here the bytes are pushed, as they come out of an async read, and each
-//! part that is picked is small enough to be read by serde in one piece.
+//! while a proxy answers slowly. Here the bytes are pushed, as they come out of an async read, and
+//! each part that is picked is small enough to be read by serde in one piece.
 
 use crate::core::envoy::unread::Unread;
 

@@ -1,7 +1,7 @@
-//! Envoy's `/runtime`: which of its switches somebody has moved by hand.
+//! Envoy's `/runtime`: which of its values somebody has set by hand.
 //!
-//! Owns the reading of the `admin` layer, the only one that a hand moves; must never judge. Values
-//! are not kept.
+//! Owns the reading of the `admin` layer, the only one that is set by hand; must never judge.
+//! Values are not kept.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Envoy's own word about how far it is.
+//! How far Envoy says that it is.
 //!
 //! Owns the one decoding of it, from `/ready` and `/server_info` alike; must never judge.
 

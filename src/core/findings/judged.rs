@@ -9,7 +9,7 @@ use crate::core::findings::finding::Finding;
 pub struct Judged {
     /// The worst first.
     pub findings: Vec<Finding>,
-    /// What could not be looked at, and what that means for this judge's word.
+    /// What could not be looked at, and what that means for this judgement.
     pub not_seen: Vec<String>,
 }
 

@@ -56,7 +56,7 @@ pub enum Expected {
     ByNobody,
     /// The user has named it, or has said that there is none.
     ByUser,
-    /// The injector has left its mark on the pod (`MESHIM_INJECTED`).
+    /// The injector has written an annotation (`MESHIM_INJECTED`).
     ByInjector,
 }
 

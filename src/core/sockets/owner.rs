@@ -45,7 +45,7 @@ pub enum Owner {
     Unsure,
     /// Another container's, and not the proxy's.
     Neighbour,
-    /// The proxy's; never blamed on the application.
+    /// The proxy's; the application never answers for it.
     Proxy,
 }
 

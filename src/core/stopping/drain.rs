@@ -1,7 +1,7 @@
 //! Draining: where to look, how often, and when it is over.
 //!
-//! Owns the word "idle", of which the proxy's counters and the kernel must both be convinced; must
-//! never look or wait itself. Time is the time since the stop signal.
+//! Owns what "idle" means: the proxy's counters and the kernel must both say so. Must never look or
+//! wait itself. Time is the time since the stop signal.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::core::stopping::plan::DrainPlan;
 /// looks.
 const BETWEEN: Duration = Duration::from_millis(500);
 
-/// How often the kernel is asked, and a proxy that has to wait for the kernel's word anyway.
+/// How often the kernel is asked, and the proxy while the kernel does not say idle.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the kernel says idle, the end of the last request is to be seen at once.

@@ -227,7 +227,7 @@ impl Lifecycle {
             }
             Phase::Stopping => self.forward(signal),
             Phase::Quitting(exit) if self.asked == StopCount::Twice => vec![Action::Exit(exit)],
-            // The pod is on its way out now, and the proxy with it: that is another way to end it.
+            // The pod stops now, and the proxy with it: that is another way to end it.
             Phase::Quitting(_) => {
                 self.deadline = Some(now + self.rules.grace.unwrap_or(QUITTING_TAKES));
                 vec![Action::Quit]

@@ -11,7 +11,7 @@ use crate::core::endpoint::Endpoint;
 /// All of the asking together, where no stop signal has come.
 pub const BUDGET: Duration = Duration::from_secs(10);
 
-/// The same after a stop signal, when the pod is on its way out.
+/// The same after a stop signal, when the pod is stopping.
 pub const BUDGET_AFTER_STOP: Duration = Duration::from_secs(1);
 
 /// One try, connecting included.

@@ -1,6 +1,6 @@
 //! What the application gets for each signal that arrives.
 //!
-//! Owns `FROM:TO`; must never send anything. What means "stop" is `stop_set`' business.
+//! Owns `FROM:TO`; must never send anything. Which of them mean "stop" is in `stop_set`.
 
 use std::str::FromStr;
 

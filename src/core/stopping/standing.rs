@@ -15,7 +15,7 @@ use crate::core::proxy::Proxy;
 pub enum Standing {
     /// It serves, or does not show that it does anything else.
     Serving,
-    /// It was told to end, and is at it.
+    /// It was told to end, and is ending.
     Ending,
     /// Nobody listens at any of its endpoints.
     Gone,

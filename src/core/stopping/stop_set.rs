@@ -1,6 +1,6 @@
 //! Which signals ask the application to stop.
 //!
-//! Owns the word "stop signal"; must never say what the application gets for one, which is
+//! Owns what a stop signal is; must never say what the application gets for one, which is
 //! `signal_map`'s.
 
 use crate::core::signal::Signal;

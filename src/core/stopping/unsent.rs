@@ -18,7 +18,7 @@ const LOOKS: u32 = 2;
 /// How long bytes may stay where they are before they are given up.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
-/// The end, although bytes move: a neighbour that never falls silent must not keep a Job for ever.
+/// The end, although bytes move: a peer that never stops sending must not keep a Job for ever.
 const LONGEST: Duration = Duration::from_mins(2);
 
 /// What one look saw.
@@ -95,7 +95,8 @@ impl UnsentLimits {
     /// Where nobody has asked the pod to stop: as long as something moves.
     pub const UNHURRIED: Self = Self { stalled_after: Some(STALLED_AFTER), until: LONGEST };
 
-    /// After a stop signal: the kubelet's clock runs, and what is in flight may take all of it.
+    /// After a stop signal: the kubelet counts the grace period, and what is in flight may take all
+    /// of it.
     #[must_use]
     pub const fn until(until: Duration) -> Self {
         Self { stalled_after: None, until }

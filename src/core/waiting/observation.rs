@@ -50,7 +50,7 @@ pub enum Trust {
 }
 
 impl Observation {
-    /// Does the endpoint give the proxy's own word, whatever it says?
+    /// Does the endpoint tell the proxy's own state, whatever it is?
     #[must_use]
     pub const fn speaks(&self) -> bool {
         matches!(self, Self::Ready | Self::NotReady { .. })
@@ -141,7 +141,7 @@ fn of_words(words: &[Word], trust: Trust, answer: Answer) -> Observation {
     }
 }
 
-/// From a proxy that is certain, the word is enough.
+/// From a proxy that is certain, status and body are enough.
 fn is_said(word: &Word, trust: Trust, answer: &Answer) -> bool {
     word.status == answer.status
         && word.body.is_none_or(|body| body.as_bytes() == answer.body.trim_ascii())

@@ -1,4 +1,4 @@
-//! How often to look, when to speak up, and what bounds a wait.
+//! How often to look, when to say that the wait goes on, and what bounds it.
 //!
 //! Owns the numbers; must never sleep or read a clock: time is always the time since the wait
 //! began.

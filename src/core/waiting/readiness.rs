@@ -39,8 +39,8 @@ pub(super) struct Readiness {
     /// The admin API's `/ready`, which costs the proxy 0.1 ms, where that is not a readiness
     /// endpoint itself.
     cheap: Option<Watched>,
-    /// The readiness endpoints; the turn is the first one's. One that does not give the proxy's own
-    /// word goes to the end.
+    /// The readiness endpoints; the turn is the first one's. One that does not tell the proxy's own
+    /// state goes to the end.
     endpoints: Vec<Watched>,
     /// Is the readiness endpoint an expensive page of the same admin API (`/server_info`)? Then a
     /// not-LIVE is final.

@@ -1,6 +1,6 @@
 //! The steps of a wait: what is to be done now, and how it ends.
 //!
-//! Owns the words between `wait`, which decides, and the loop in `cmd`, which does; must never
+//! Owns the values between `wait`, which decides, and the loop in `cmd`, which does; must never
 //! decide itself.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! An endpoint that is looked at again and again, and the last look at it.
 //!
-//! Owns how long a look's answer stands; must never look.
+//! Owns how long a look's answer counts; must never look.
 
 use std::fmt;
 use std::rc::Rc;
@@ -67,7 +67,6 @@ impl fmt::Display for Ready<Endpoint> {
     }
 }
 
-/// One look.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
     /// When it ended.

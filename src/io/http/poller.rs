@@ -24,8 +24,8 @@ use crate::io::http::response::{self, ROOM, Whole};
 use crate::io::signals::{StopSignals, Woken};
 use crate::io::sockets::sock_diag::{self, Question};
 
-/// For how long the kernel's word is taken that nobody listens. What redirects connections on their
-/// way (iptables, eBPF) is not asked there, so that now and then it is tried.
+/// For how long it is believed that nobody listens, where the kernel says so. What redirects
+/// connections on their way (iptables, eBPF) is not asked there, so that now and then it is tried.
 const BELIEVED: Duration = Duration::from_millis(500);
 
 /// How long a connection is used. A server that is being replaced may close its port and go on

@@ -1,8 +1,8 @@
 //! Certificates that have expired, are not renewed, never came, or are of the future.
 //!
 //! Owns both judgements, by `expiration_time` and the clock; must never judge by Envoy's days until
-//! expiration, which are 0 for the last day, too, or wait for a word of Envoy's, which serves an
-//! expired certificate in silence.
+//! expiration, which are 0 for the last day, too, or by what Envoy says, which serves an
+//! expired certificate and reports nothing.
 
 use std::time::Duration;
 

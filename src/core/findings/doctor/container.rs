@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::findings::doctor::pages::Container;
 
-/// What holds a pod's shared process table, and no application.
+/// The first process of a pod's shared process table. It belongs to no application.
 const PAUSE: &str = "pause";
 
 /// A process, not this one.
@@ -24,7 +24,7 @@ pub struct Process {
 
 impl Container {
     /// The application's processes: those of this container, or, from a debug container beside it,
-    /// all but the proxy's and the one that holds the pod together.
+    /// all but the proxy's and [`PAUSE`].
     #[must_use]
     pub fn of(processes: &[Process], proxy_uid: Option<u32>) -> Self {
         let here = |process: &&Process| process.shares_our_root;
@@ -36,7 +36,7 @@ impl Container {
         let beside: Vec<&Process> = processes.iter().filter(is_application).collect();
         let ours: Vec<&Process> = processes.iter().filter(here).collect();
         let oldest = |list: &[&Process]| list.iter().map(|process| process.age).max();
-        // Whoever debugs came later than what is debugged.
+        // A debug container is started after what it debugs.
         let of = if oldest(&beside) > oldest(&ours) && !beside.is_empty() && is_debugging(&ours) {
             beside
         } else {

@@ -20,7 +20,7 @@ const LOST_AFTER: Duration = Duration::from_secs(30);
 /// them at least that often.
 const STALE_AFTER: Duration = Duration::from_hours(1);
 
-/// Is the proxy connected, and is what it has of today?
+/// Is the proxy connected, and is its configuration recent?
 ///
 /// # Errors
 /// The counters could not be read, or are hidden.
@@ -36,7 +36,7 @@ pub fn judge(pages: &Pages) -> Diagnosed {
     }
 }
 
-/// Does the proxy's stream stand? `None` where its counters do not tell. Istio's own cluster is
+/// Is the proxy's stream open? `None` where its counters do not tell. Istio's own cluster is
 /// shown; with `usedonly` a stream that never was is absent.
 #[must_use]
 pub fn is_connected(counters: &Counters) -> Option<bool> {

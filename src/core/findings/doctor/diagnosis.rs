@@ -64,7 +64,7 @@ pub enum NotSeen {
     Ambient,
     /// This mesh's proxy does not show it.
     AnotherMesh(Mesh),
-    /// A page was not to be had: its path, and why.
+    /// A page could not be read: its path, and why.
     Unread(&'static str, Unread),
     /// The proxy is still loading its configuration.
     Loading(Option<State>),

@@ -1,4 +1,4 @@
-//! Names that carry something: of clusters, of Kubernetes resources, of policies.
+//! Names with several parts: of clusters, of Kubernetes resources, of policies.
 //!
 //! Owns taking them apart; must never judge.
 

@@ -1,4 +1,4 @@
-//! Switches of Envoy's that somebody moved by hand.
+//! Values of Envoy's runtime that somebody set by hand.
 //!
 //! Owns the judgement; must never tell a value.
 

@@ -24,7 +24,7 @@ const YELLOW: &str = "\u{1b}[1;33m";
 const BLUE: &str = "\u{1b}[1;34m";
 const GREEN: &str = "\u{1b}[1;32m";
 
-/// How the reader sees it.
+/// How the text is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TextStyle {
     /// The terminal's columns; `None` leaves every line as long as it is.

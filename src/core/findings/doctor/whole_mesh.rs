@@ -12,7 +12,7 @@ use crate::core::findings::finding::{Finding, Severity};
 use crate::core::mesh::Mesh;
 use crate::core::sorted::SortedSet;
 
-/// From so many clusters on it is worth knowing, or costs something (by judgement, not measured).
+/// From so many clusters on it is worth knowing, or costs something (an estimate, not measured).
 const TOLD_FROM: u64 = 300;
 const WARNS_FROM: u64 = 1_000;
 

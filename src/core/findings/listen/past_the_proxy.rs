@@ -91,7 +91,7 @@ pub fn interception(pod: &Pod) -> Judged {
         return Judged::default();
     }
     let ports = spoken_ports(&held);
-    // An application that lost the race for its port does not listen.
+    // An application that found its port taken does not listen.
     let severity = if pod.application().is_empty() { Severity::Warning } else { Severity::Info };
     vec![Finding {
         code: Code::PortHeldByProxy,
