@@ -11,7 +11,7 @@ use crate::core::proxy::{Given, Proxy};
 use crate::core::signal::Signal;
 use crate::core::waiting::change::Change;
 use crate::core::waiting::pacing::WaitLimits;
-use crate::core::waiting::step::Step;
+use crate::core::waiting::step::{Ending, Step};
 use crate::core::waiting::wait::{Wait, WaitPlan};
 use crate::io::signals::StopSignals;
 
@@ -23,12 +23,14 @@ pub(super) struct Found {
     pub(super) proxy: Option<Proxy>,
     /// Is it certain that it is this proxy? Whatever ends programs must be sent to no other server.
     pub(super) is_certain: bool,
+    /// Why nobody can see who listens, where that is so.
+    pub(super) unseen: Option<String>,
 }
 
 impl Found {
     /// What a wait knows.
     pub(super) fn of(wait: &Wait) -> Self {
-        Self { proxy: wait.proxy().cloned(), is_certain: wait.is_certain() }
+        Self { proxy: wait.proxy().cloned(), is_certain: wait.is_certain(), unseen: None }
     }
 }
 
@@ -42,7 +44,7 @@ const FOUND_WITHIN: Duration = Duration::from_secs(1);
 /// The stop signal that came meanwhile.
 pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Found, Signal> {
     if let Some(mesh) = given.mesh {
-        return Ok(Found { proxy: Some(Proxy::at(mesh, given)), is_certain: true });
+        return Ok(Found { proxy: Some(Proxy::at(mesh, given)), is_certain: true, unseen: None });
     }
     let limits = WaitLimits {
         timeout: Some(FOUND_WITHIN),
@@ -51,6 +53,7 @@ pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Found, 
     };
     let plan = WaitPlan { given: given.clone(), injected: None, others: Vec::new(), limits };
     let mut waiter = Waiter::new(&plan, Wait::new(&plan).0, stop);
+    let mut unseen = None;
     while !waiter.wait.is_certain() {
         let done = match waiter.wait.next(waiter.now()) {
             // That a proxy may come is of no use now.
@@ -58,6 +61,10 @@ pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Found, 
             Step::List => Ok(waiter.list()),
             Step::Look { at, trust, until } => waiter.look(&at, trust, until),
             Step::Rest(until) => waiter.rest(until),
+            Step::Over(Ending::Blind(why)) => {
+                unseen = Some(why);
+                break;
+            }
             Step::GiveUp | Step::Over(_) => break,
         };
         match done.map_err(|failure| failure.exit) {
@@ -70,7 +77,7 @@ pub(super) fn found_now(given: &Given, stop: &mut StopSignals) -> Result<Found, 
         }
     }
     // Several ports of a mesh that nobody contradicts are more than the one of a plain Envoy.
-    let Found { proxy, is_certain } = Found::of(&waiter.wait);
+    let Found { proxy, is_certain, .. } = Found::of(&waiter.wait);
     let proxy = proxy.filter(|proxy| is_certain || proxy.mesh != Mesh::Envoy);
-    Ok(Found { proxy, is_certain })
+    Ok(Found { proxy, is_certain, unseen })
 }

@@ -65,7 +65,7 @@ async fn look(settings: &ProbeSettings) -> Option<String> {
     let hint = match fault {
         Fault::Refused => ": nobody listens there".to_owned(),
         Fault::Silent => format!(" ({}); --timeout gives it more", Spoken(settings.timeout)),
-        Fault::Unreachable(_) | Fault::Broken(_) | Fault::Cut(_) => String::new(),
+        _ => String::new(),
     };
     Some(format!("{name}: {fault}{hint}"))
 }

@@ -9,19 +9,21 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::found::{Found, found_now};
 use super::runtime::until_stopped;
+use super::waiter::blind;
 use super::{pod, unsent};
 use crate::config::QuitSettings;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::server_info::ServerInfo;
 use crate::core::exit::{Exit, Failure};
 use crate::core::proxy::Proxy;
+use crate::core::signal::Signal;
 use crate::core::stopping::addressees::{Addressees, Known, NoAddressee};
 use crate::core::stopping::quit::{BUDGET, BUDGET_AFTER_STOP, Outcome, Quit, QuitStep};
 use crate::core::stopping::quit_when::Occasion;
 use crate::core::stopping::standing::{self, Candidate, Condition, Standing};
 use crate::core::stopping::unsent::{UnsentEnd, UnsentLimits};
 use crate::io::http::client::Client;
-use crate::io::signals::StopSignals;
+use crate::io::signals::{StopSignals, Woken};
 
 /// All looks at how the proxy stands together, and in any case what is left of the asking's own
 /// time.
@@ -35,7 +37,7 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// `meshim quit`: 0 when the proxy will end, when there is none, or when it is a native sidecar,
-/// which Kubernetes ends; else 1.
+/// which Kubernetes ends; else 1. A want of descriptors or memory may pass: it is tried again.
 ///
 /// # Errors
 /// Not all agree; a stop signal.
@@ -44,21 +46,50 @@ pub fn quit(settings: &QuitSettings, mut stop: StopSignals) -> Result<Exit, Fail
         let sentence = format!("ended by {signal} while asking the proxy to end");
         Failure::new(Exit::Signal(signal), sentence)
     };
-    let found = found_now(&settings.given, &mut stop).map_err(ended)?;
-    let request = Request {
-        urls: settings.urls.clone(),
-        found,
-        facts: None,
-        occasion: Occasion::Ended,
-        began: Instant::now(),
+    let began = Instant::now();
+    let refusals = loop {
+        let failure = match find_and_ask(settings, began, &mut stop) {
+            Ok(asked) => break asked.map_err(ended)?,
+            Err(failure) => failure,
+        };
+        let next = Instant::now() + PAUSE;
+        if next >= began + BUDGET {
+            return Err(failure);
+        }
+        tracing::debug!(why = failure.sentence, "not yet");
+        if let Ok(Woken::Stopped(signal)) = stop.wait(None, next.into_std()) {
+            return Err(ended(signal));
+        }
     };
-    match until_stopped(&mut stop, ask(request))?.map_err(ended)?.as_slice() {
+    match refusals.as_slice() {
         [] => Ok(Exit::Yes),
         refusals => {
             let sentence = format!("the proxy will not end: {}", refusals.join("; "));
             Err(Failure::new(Exit::No, sentence))
         }
     }
+}
+
+/// Asks the proxy that is there now. Comes back with the reason of each that will not end, or with
+/// the stop signal that came meanwhile.
+///
+/// # Errors
+/// It cannot be seen who is there, or the kernel refuses what asking takes.
+fn find_and_ask(
+    settings: &QuitSettings,
+    began: Instant,
+    stop: &mut StopSignals,
+) -> Result<Result<Vec<String>, Signal>, Failure> {
+    let found = match found_now(&settings.given, stop) {
+        Ok(found) => found,
+        Err(signal) => return Ok(Err(signal)),
+    };
+    if let (Some(why), []) = (&found.unseen, settings.urls.as_slice()) {
+        return Err(blind(why));
+    }
+    let (urls, occasion) = (settings.urls.clone(), Occasion::Ended);
+    let request = Request { urls, found, facts: None, occasion, began };
+    until_stopped(stop, ask(request, began))
 }
 
 /// Whom to ask, and what is known about it.
@@ -89,7 +120,7 @@ impl Request {
 /// Asks all that are to end, beside an application's own exit code, which this never changes: it
 /// only logs.
 pub(super) async fn ask_and_tell(request: Request) {
-    for refusal in ask(request).await {
+    for refusal in ask(request, Instant::now()).await {
         tracing::warn!(event = "quit_refused", "the proxy will not end: {refusal}");
     }
 }
@@ -104,11 +135,11 @@ pub(super) async fn warn_where_endless(proxy: &Proxy) {
     }
 }
 
-/// Asks all that are to end. Comes back with the reason of each that will not.
-async fn ask(request: Request) -> Vec<String> {
-    let looked = Instant::now();
+/// Asks all that are to end, within the time that counts from `since`. Comes back with the reason
+/// of each that will not.
+async fn ask(request: Request, since: Instant) -> Vec<String> {
     let (addressees, stopped) = (addressees(&request).await, request.stopped());
-    let left = BUDGET.saturating_sub(looked.elapsed());
+    let left = BUDGET.saturating_sub(since.elapsed());
     let proxy = request.found.proxy.as_ref();
     match (addressees, stopped) {
         (Addressees::Nobody(reason @ NoAddressee::Endless(..)), None) => vec![reason.to_string()],

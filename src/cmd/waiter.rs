@@ -166,13 +166,7 @@ impl<'a> Waiter<'a> {
         match ending {
             Ending::Ready => Ok(WaitEnd::Ready),
             Ending::WithoutProxy => Ok(WaitEnd::WithoutProxy),
-            Ending::Blind(why) => Err(Failure::new(
-                Exit::Failed,
-                format!(
-                    "--mesh auto needs the listening sockets, and neither sock_diag nor \
-                     /proc/net/tcp tells them: {why}; name the mesh with --mesh"
-                ),
-            )),
+            Ending::Blind(why) => Err(blind(&why)),
             Ending::TimedOut => {
                 let now = self.now();
                 if self.is_mesh_named {
@@ -195,4 +189,13 @@ impl<'a> Waiter<'a> {
             format!("ended by {signal} after waiting {after} for {missing}: {why}"),
         )
     }
+}
+
+/// Nobody can see who listens: why.
+pub(super) fn blind(why: &str) -> Failure {
+    let sentence = format!(
+        "--mesh auto needs the listening sockets, and neither sock_diag nor /proc/net/tcp tells \
+         them: {why}; name the mesh with --mesh"
+    );
+    Failure::new(Exit::Failed, sentence)
 }

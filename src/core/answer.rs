@@ -34,6 +34,9 @@ pub enum Fault {
     /// The socket cannot be reached for another reason: permission, no route.
     #[error("cannot connect: {0}")]
     Unreachable(String),
+    /// The kernel has no descriptor or memory left for a connection, which may pass.
+    #[error("cannot connect: {0}")]
+    Exhausted(String),
     /// The request was sent whole, and the connection ended before the answer was complete: what a
     /// server does that ends at once. Only requests that change something tell this from
     /// [`Fault::Broken`].

@@ -3,14 +3,17 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::envoy::{self, Bootstrap, Envoy};
+use crate::support::istio;
 use crate::support::meshim::Meshim;
 use crate::support::namespace::inside;
+use crate::support::process::Process;
 use crate::support::reply::{Gate, Reply};
 use crate::support::shared::poll;
 use crate::support::standin::StandIn;
@@ -132,6 +135,40 @@ fn a_proxy_that_hangs_is_given_up_and_a_second_stop_signal_ends_it_sooner() {
     assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
     by_hand.wait().expect_code(1);
     assert!(asked.elapsed() < Duration::from_millis(11_500), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_want_of_descriptors_that_passes_keeps_nobody_from_being_asked() {
+    inside(|| {
+        let [agent, ready, admin] = [15020, 15021, 15000].map(StandIn::on_port);
+        agent.says(QUIT, Reply::plain(200, ""));
+        ready.says("/healthz/ready", Reply::plain(200, ""));
+        admin.says("/ready", Reply::live()).says("/server_info", istio::server_info("1.24.0"));
+        // Standard streams and signals take four descriptors. With each further one something later
+        // is refused: the list of sockets, what waiting takes, connecting.
+        for mesh in ["auto", "istio"] {
+            let (mut refused, mut limit) = (Vec::new(), 4);
+            loop {
+                let run = Meshim::does("quit").with(["--log=debug", "--mesh", mesh]);
+                let run = run.behind_shell(&format!("ulimit -Sn {limit}; exec \"$@\"")).spawn();
+                let wanting = |line: &str| {
+                    let what =
+                        ["not yet", "posted"].into_iter().find(|what| line.contains(what))?;
+                    line.contains("Too many open files").then_some(what)
+                };
+                let seen = || run.stderr().lines().find_map(wanting);
+                let seen = poll(|| seen().map(Some).or_else(|| run.has_ended().then_some(None)));
+                let Some(what) = seen.expect("it goes on") else { break };
+                refused.push(what);
+                let pid = run.pid().to_string();
+                let raise = ["--pid", &pid, "--nofile=64:"];
+                Process::spawn(Command::new("prlimit").args(raise)).wait().expect_code(0);
+                run.wait().expect_code(0).expect_stderr(&["the proxy was asked to end: http"]);
+                limit += 1;
+            }
+            assert!(refused.contains(&"not yet") && refused.contains(&"posted"), "{refused:?}");
+        }
+    });
 }
 
 #[test]

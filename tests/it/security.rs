@@ -225,5 +225,7 @@ fn without_proc_and_netlink_what_was_named_works_and_nobody_is_called_absent() {
         let ended = blind(Meshim::starts(["echo", "started"])).with(options).run();
         let ended = ended.expect_code(125).expect_stderr(&["name the mesh with --mesh"]);
         assert_eq!(ended.stdout, "");
+        let ended = blind(Meshim::does("quit")).run();
+        ended.expect_code(125).expect_stderr(&["name the mesh with --mesh"]);
     });
 }

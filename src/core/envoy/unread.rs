@@ -52,7 +52,7 @@ impl From<Fault> for Unread {
         match fault {
             Fault::Refused => Self::Gone,
             Fault::Silent => Self::Silent,
-            Fault::Unreachable(why) => Self::Unreachable(why),
+            Fault::Unreachable(why) | Fault::Exhausted(why) => Self::Unreachable(why),
             Fault::Broken(why) | Fault::Cut(why) => Self::Garbage(why),
         }
     }

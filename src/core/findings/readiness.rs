@@ -30,7 +30,10 @@ pub fn judge(pod: &Pod) -> Judged {
     }
     let (last, mesh) = (diagnosis::last_seen(&seen), pod.proxy.mesh);
     // Neither says anything about the proxy.
-    if is(|seen| matches!(seen, Observation::Locked | Observation::Failed(Fault::Unreachable(_)))) {
+    if is(|seen| match seen {
+        Observation::Failed(fault) => matches!(fault, Fault::Unreachable(_) | Fault::Exhausted(_)),
+        seen => *seen == Observation::Locked,
+    }) {
         return Judged::blind(format!("whether the {mesh} proxy is ready: {last}"));
     }
     let is_gone = is(|seen| *seen == Observation::Failed(Fault::Refused));

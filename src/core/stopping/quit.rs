@@ -202,7 +202,9 @@ fn judge(answer: &Result<Answer, Fault>) -> Told {
             return Told::Yes("it cut the connection, as a proxy that ends does".to_owned());
         }
         Err(Fault::Refused) => return Told::Closed,
-        Err(Fault::Silent) => return Told::Later(Fault::Silent.to_string()),
+        Err(fault @ (Fault::Silent | Fault::Exhausted(_))) => {
+            return Told::Later(fault.to_string());
+        }
         Err(fault @ (Fault::Unreachable(_) | Fault::Broken(_))) => {
             return Told::No(fault.to_string());
         }

@@ -15,6 +15,10 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// So many looks in a row must see nothing: between two writes of a proxy its sockets are empty.
 const LOOKS: u32 = 2;
 
+/// So many looks in a row must fail before the kernel's silence is believed: a want of memory or
+/// descriptors may pass.
+const FAILURES: u32 = 8;
+
 /// How long bytes may stay where they are before they are given up.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
@@ -136,7 +140,8 @@ pub struct Unsent {
     /// How many looks in a row have seen nothing.
     empty: u32,
     progress: Duration,
-    unseen: bool,
+    /// How many looks in a row have failed.
+    failures: u32,
 }
 
 impl Unsent {
@@ -149,14 +154,14 @@ impl Unsent {
             latest: None,
             empty: 0,
             progress: Duration::ZERO,
-            unseen: false,
+            failures: 0,
         }
     }
 
     /// What to do at `now`.
     #[must_use]
     pub fn next(&self, now: Duration) -> UnsentStep {
-        if self.unseen {
+        if self.failures >= FAILURES {
             return UnsentStep::Over(UnsentEnd::Unseen);
         }
         if self.empty >= LOOKS {
@@ -181,9 +186,10 @@ impl Unsent {
     pub fn on(&mut self, now: Duration, seen: Option<Load>) {
         self.due = now + PAUSE;
         let Some(load) = seen else {
-            self.unseen = true;
+            self.failures += 1;
             return;
         };
+        self.failures = 0;
         self.empty = if load.sum() == 0 { self.empty + 1 } else { 0 };
         if self.latest.is_none_or(|latest| load.sum() < latest.sum()) {
             self.progress = now;
@@ -327,7 +333,10 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_does_not_tell_is_not_waited_for() {
-        assert_eq!(simulate(UnsentLimits::UNHURRIED, |_| None), (UnsentEnd::Unseen, MS));
+    fn a_kernel_that_does_not_tell_is_asked_for_a_moment() {
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, |_| None);
+        assert!(end == UnsentEnd::Unseen && over < 250 * MS, "{end:?} {over:?}");
+        let late = |now: Duration| (now > 100 * MS).then(Load::default);
+        assert_eq!(simulate(UnsentLimits::UNHURRIED, late).0, UnsentEnd::Empty);
     }
 }

@@ -20,6 +20,13 @@ pub fn of_connecting(error: &Error) -> Fault {
         // Where a Unix socket's backlog is full, its server has not come to accept anybody for a
         // while.
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Fault::Silent,
+        _ if matches!(
+            error.raw_os_error(),
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+        ) =>
+        {
+            Fault::Exhausted(error.to_string())
+        }
         _ => Fault::Unreachable(error.to_string()),
     }
 }
@@ -46,6 +53,9 @@ mod tests {
         }
         for silent in [libc::ETIMEDOUT, libc::EAGAIN] {
             assert_eq!(of(silent), Fault::Silent, "{silent}");
+        }
+        for passing in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS] {
+            assert!(matches!(of(passing), Fault::Exhausted(_)), "{passing}");
         }
         for unreachable in [libc::EACCES, libc::EPERM, libc::ENETUNREACH] {
             assert!(matches!(of(unreachable), Fault::Unreachable(_)), "{unreachable}");

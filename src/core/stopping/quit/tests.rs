@@ -77,6 +77,20 @@ fn a_proxy_that_is_busy_is_asked_again() {
 }
 
 #[test]
+fn a_want_of_descriptors_or_memory_may_pass() {
+    let wanting = || Err(Fault::Exhausted("Too many open files".to_owned()));
+    let world = |_, count| if count < 5 { wanting() } else { status(200) };
+    let (outcomes, _, posts) = simulate(one(&[1]), world);
+    assert_eq!(
+        (outcomes, posts.len()),
+        (vec![Outcome::Agreed(format!("{}: 200", endpoint(1)))], 5)
+    );
+    let (outcomes, over, _) = simulate(one(&[1]), |_, _| wanting());
+    assert!(matches!(&outcomes[0], Outcome::Refused(said) if said.contains("Too many open files")));
+    assert!(over >= 9 * BUDGET / 10, "{over:?}");
+}
+
+#[test]
 fn all_tries_together_end_within_their_budget() {
     for answer in [status(503), Err(Fault::Silent)] {
         for budget in [BUDGET, BUDGET_AFTER_STOP] {
