@@ -2,6 +2,8 @@
 //!
 //! Owns the types and what their values mean; the values are `profiles`'. Must never name a mesh.
 
+use std::time::Duration;
+
 /// What is known about one mesh's proxy, seen from inside the pod.
 #[derive(Debug)]
 pub struct Profile {
@@ -9,6 +11,8 @@ pub struct Profile {
     pub name: &'static str,
     /// Who configures the proxy.
     pub control_plane: &'static str,
+    /// The sidecar's container.
+    pub container: &'static str,
     /// The program that starts Envoy, where that is not Envoy itself.
     pub agent: Option<Agent>,
     /// Envoy's admin API, where the application's container can reach one.
@@ -29,6 +33,8 @@ pub struct Profile {
     pub signs: &'static [&'static [u16]],
     /// How the mesh's rules take the application's traffic to the proxy, where they do.
     pub redirect: Option<Redirect>,
+    /// What a classic sidecar of this mesh does at SIGTERM, where that is known.
+    pub at_sigterm: Option<AtSigterm>,
     /// What its endpoints say, all of it, once it was told to end; empty where that does not show.
     pub ending: &'static [Evidence],
     /// How it shows that it cannot be ended from the application's container, where that can be.
@@ -42,6 +48,15 @@ pub struct Redirect {
     pub outbound: &'static [u16],
     /// Every port that is the proxy's, also those that only some features open.
     pub own: &'static [u16],
+}
+
+/// What a classic sidecar does at SIGTERM, unless it is set up otherwise.
+#[derive(Clone, Copy, Debug)]
+pub enum AtSigterm {
+    /// It closes all its ports: what follows, and what to do, as a sentence.
+    Closes(&'static str),
+    /// It serves for this long; and the setting that says how long.
+    Serves(Duration, &'static str),
 }
 
 /// A proxy that cannot be ended from the application's container.
@@ -97,8 +112,6 @@ pub struct Agent {
     pub name: &'static str,
     /// The port on which it listens as soon as it runs.
     pub port: u16,
-    /// The container to look at.
-    pub container: &'static str,
 }
 
 /// A readiness endpoint and what it says when the proxy is ready.

@@ -3,8 +3,11 @@
 //! Owns the profiles, with the sources of their numbers and words; must never look at a socket, and
 //! must not know which of them is meant.
 
+use std::time::Duration;
+
 use crate::core::profile::{
-    Agent, Endless, Evidence, Expect, Means, Profile, Ready, Redirect, Says, Server, Word,
+    Agent, AtSigterm, Endless, Evidence, Expect, Means, Profile, Ready, Redirect, Says, Server,
+    Word,
 };
 
 const fn word(status: u16, body: &'static str, server: Option<&'static str>, means: Means) -> Word {
@@ -72,7 +75,8 @@ const fn says(url: &'static str, words: &'static [Word]) -> Ready<&'static str> 
 pub const ISTIO: Profile = Profile {
     name: "istio",
     control_plane: "istiod",
-    agent: Some(Agent { name: "pilot-agent", port: 15020, container: "istio-proxy" }),
+    container: "istio-proxy",
+    agent: Some(Agent { name: "pilot-agent", port: 15020 }),
     admin: Some("http://localhost:15000"),
     ready: &[says("http://localhost:15021/healthz/ready", ISTIOS_WORDS)],
     quit: &["http://localhost:15020/quitquitquit", "http://localhost:15000/quitquitquit"],
@@ -84,6 +88,7 @@ pub const ISTIO: Profile = Profile {
         outbound: &[15001],
         own: &[15000, 15001, 15006, 15008, 15020, 15021, 15053, 15090],
     }),
+    at_sigterm: None,
     ending: &[
         evidence(Server::Quit, Some("/"), Says::Closed),
         evidence(Server::Ready, None, Says::Status(503)),
@@ -98,6 +103,7 @@ pub const ISTIO: Profile = Profile {
 pub const LINKERD: Profile = Profile {
     name: "linkerd",
     control_plane: "linkerd's identity and destination service",
+    container: "linkerd-proxy",
     agent: None,
     admin: None,
     ready: &[says("http://localhost:4191/ready", LINKERDS_WORDS)],
@@ -107,6 +113,12 @@ pub const LINKERD: Profile = Profile {
     owned_ports: &[4140, 4143, 4190, 4191],
     signs: &[&[4143, 4191], &[4140, 4143]],
     redirect: Some(Redirect { outbound: &[4140], own: &[4140, 4143, 4190, 4191] }),
+    at_sigterm: Some(AtSigterm::Closes(
+        "a classic Linkerd sidecar closes all its ports at SIGTERM, so nobody can be served while \
+         draining; make it a native one (config.beta.linkerd.io/proxy-enable-native-sidecar: \
+         \"true\", the default since 2.20), or have it wait with \
+         config.alpha.linkerd.io/proxy-wait-before-exit-seconds",
+    )),
     ending: &[],
     endless: Some(Endless {
         evidence: &[evidence(
@@ -128,7 +140,8 @@ pub const LINKERD: Profile = Profile {
 pub const CONSUL: Profile = Profile {
     name: "consul",
     control_plane: "the Consul server",
-    agent: Some(Agent { name: "consul-dataplane", port: 20600, container: "consul-dataplane" }),
+    container: "consul-dataplane",
+    agent: Some(Agent { name: "consul-dataplane", port: 20600 }),
     admin: Some("http://localhost:19000"),
     ready: &[says("http://localhost:19000/ready", ENVOYS_WORDS)],
     quit: &["http://localhost:19000/quitquitquit", "http://localhost:20600/graceful_shutdown"],
@@ -140,6 +153,10 @@ pub const CONSUL: Profile = Profile {
         outbound: &[15001],
         own: &[15001, 19000, 20000, 20100, 20200, 20300, 20600],
     }),
+    at_sigterm: Some(AtSigterm::Serves(
+        Duration::from_secs(30),
+        "consul.hashicorp.com/sidecar-proxy-lifecycle-shutdown-grace-period-seconds",
+    )),
     ending: &[],
     endless: None,
 };
@@ -151,7 +168,8 @@ pub const CONSUL: Profile = Profile {
 pub const KUMA: Profile = Profile {
     name: "kuma",
     control_plane: "kuma-cp",
-    agent: Some(Agent { name: "kuma-dp", port: 9902, container: "kuma-sidecar" }),
+    container: "kuma-sidecar",
+    agent: Some(Agent { name: "kuma-dp", port: 9902 }),
     admin: None,
     ready: &[
         says("http://localhost:9902/ready", KUMAS_WORDS),
@@ -163,6 +181,7 @@ pub const KUMA: Profile = Profile {
     owned_ports: &[9901, 9902, 15001, 15006],
     signs: &[&[9902], &[9901, 15006]],
     redirect: Some(Redirect { outbound: &[15001], own: &[9901, 9902, 15001, 15006, 15010] }),
+    at_sigterm: Some(AtSigterm::Serves(Duration::from_secs(30), "KUMA_DATAPLANE_DRAIN_TIME")),
     ending: &[evidence(Server::Ready, None, Says::Word("TERMINATING"))],
     endless: Some(Endless {
         evidence: &[
@@ -180,6 +199,7 @@ pub const KUMA: Profile = Profile {
 pub const APPMESH: Profile = Profile {
     name: "appmesh",
     control_plane: "the App Mesh endpoint",
+    container: "envoy",
     agent: None,
     admin: Some("http://localhost:9901"),
     ready: &[says("http://localhost:9901/ready", ENVOYS_WORDS)],
@@ -189,6 +209,7 @@ pub const APPMESH: Profile = Profile {
     owned_ports: &[9901, 15000, 15001],
     signs: &[],
     redirect: None,
+    at_sigterm: None,
     ending: &[],
     endless: None,
 };
@@ -197,6 +218,7 @@ pub const APPMESH: Profile = Profile {
 pub const OSM: Profile = Profile {
     name: "osm",
     control_plane: "osm-controller",
+    container: "envoy",
     agent: None,
     admin: Some("http://localhost:15000"),
     ready: &[says("http://localhost:15000/ready", ENVOYS_WORDS)],
@@ -206,6 +228,7 @@ pub const OSM: Profile = Profile {
     owned_ports: &[15000, 15001, 15003, 15901, 15902, 15903],
     signs: &[],
     redirect: None,
+    at_sigterm: None,
     ending: &[],
     endless: None,
 };
@@ -214,6 +237,7 @@ pub const OSM: Profile = Profile {
 pub const ENVOY: Profile = Profile {
     name: "envoy",
     control_plane: "its xDS server",
+    container: "envoy",
     agent: None,
     admin: Some("http://localhost:9901"),
     ready: &[says("http://localhost:9901/ready", ENVOYS_WORDS)],
@@ -223,6 +247,7 @@ pub const ENVOY: Profile = Profile {
     owned_ports: &[9901],
     signs: &[&[9901]],
     redirect: None,
+    at_sigterm: None,
     ending: &[],
     endless: None,
 };
@@ -231,6 +256,7 @@ pub const ENVOY: Profile = Profile {
 pub const NONE: Profile = Profile {
     name: "none",
     control_plane: "its xDS server",
+    container: "",
     agent: None,
     admin: None,
     ready: &[],
@@ -240,6 +266,7 @@ pub const NONE: Profile = Profile {
     owned_ports: &[],
     signs: &[],
     redirect: None,
+    at_sigterm: None,
     ending: &[],
     endless: None,
 };

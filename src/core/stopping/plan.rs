@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::duration::Spoken;
 use crate::core::envoy::server_info::{Lifetime, ServerInfo};
 use crate::core::mesh::Mesh;
+use crate::core::profile::AtSigterm;
 
 /// What of a proxy's remaining life is left for the application's own stop.
 const SHARE_OF_STOP: u32 = 5;
@@ -15,11 +16,6 @@ const SHARE_OF_STOP: u32 = 5;
 /// With `EXIT_ON_ZERO_ACTIVE_CONNECTIONS` the agent begins to look for connections after this long
 /// (istio: `MINIMUM_DRAIN_DURATION`).
 const MINIMUM_DRAIN: Duration = Duration::from_secs(5);
-
-/// How long a classic sidecar of these meshes serves after SIGTERM, by default (kuma:
-/// `KUMA_DATAPLANE_DRAIN_TIME`; consul-k8s:
-/// `sidecar-proxy-lifecycle-shutdown-grace-period-seconds`).
-const DEFAULT_LIFE: Duration = Duration::from_secs(30);
 
 /// What the user set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,27 +199,15 @@ fn while_busy(times: Times) -> Misfit {
 /// What is known of a mesh's classic sidecars. Whether this one is native cannot be seen from the
 /// application's container before it is told to stop.
 fn of_mesh(times: Times, mesh: Mesh) -> Option<Misfit> {
-    let sentence = match mesh {
-        Mesh::Linkerd => {
-            "a classic Linkerd sidecar closes all its ports at SIGTERM, so nobody can be served \
-             while draining; make it a native one (config.beta.linkerd.io/proxy-enable-native-\
-             sidecar: \"true\", the default since 2.20), or have it wait with \
-             config.alpha.linkerd.io/proxy-wait-before-exit-seconds"
-                .to_owned()
-        }
-        Mesh::Kuma | Mesh::Consul if times.max > DEFAULT_LIFE => format!(
+    let sentence = match mesh.profile().at_sigterm? {
+        AtSigterm::Closes(sentence) => sentence.to_owned(),
+        AtSigterm::Serves(life, setting) if times.max > life => format!(
             "a classic {mesh} sidecar serves for {} after SIGTERM by default, so --drain-max {} is \
-             pointless unless {} is raised",
-            Spoken(DEFAULT_LIFE),
+             pointless unless {setting} is raised",
+            Spoken(life),
             Spoken(times.max),
-            match mesh {
-                Mesh::Kuma => "KUMA_DATAPLANE_DRAIN_TIME",
-                _ => {
-                    "consul.hashicorp.com/sidecar-proxy-lifecycle-shutdown-grace-period-seconds"
-                }
-            },
         ),
-        _ => return None,
+        AtSigterm::Serves(..) => return None,
     };
     Some(Misfit { is_certain: false, sentence })
 }

@@ -48,8 +48,9 @@ fn another_mesh(case: &NotReady<'_>) -> Option<String> {
 
 /// The sidecar is there, and its Envoy is not.
 fn agent_without_envoy(case: &NotReady<'_>) -> Option<String> {
-    let agent = case.mesh.profile().agent.filter(|_| case.is_refused())?;
-    let (name, container) = (agent.name, agent.container);
+    let profile = case.mesh.profile();
+    let agent = profile.agent.filter(|_| case.is_refused())?;
+    let (name, container) = (agent.name, profile.container);
     match case.agent {
         AgentSeen::Never => None,
         AgentSeen::Now if case.was_there => Some(format!(
@@ -132,11 +133,12 @@ fn draining(case: &NotReady<'_>) -> Option<String> {
 }
 
 fn agent_alone(case: &NotReady<'_>) -> Option<String> {
-    let agent = case.mesh.profile().agent?;
+    let profile = case.mesh.profile();
+    let agent = profile.agent?;
     case.any(|seen| matches!(seen, Observation::AgentRuns(_))).then(|| {
         format!(
             "{} runs, and its Envoy has not said that it is LIVE: look at {}'s log",
-            agent.name, agent.container
+            agent.name, profile.container
         )
     })
 }

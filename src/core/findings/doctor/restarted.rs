@@ -38,12 +38,7 @@ pub fn judge(pages: &Pages) -> Diagnosed {
     if application.saturating_sub(proxy) <= LATER_BY {
         return Ok(Seen::default());
     }
-    let container = match pages.mesh {
-        Mesh::Linkerd => "linkerd-proxy",
-        Mesh::Consul => "consul-dataplane",
-        Mesh::Kuma => "kuma-sidecar",
-        _ => "istio-proxy",
-    };
+    let container = pages.mesh.profile().container;
     let is_native = pages.manifest.as_ref().is_ok_and(|manifest| manifest.server.is_native());
     let list = if is_native { "initContainerStatuses" } else { "containerStatuses" };
     let finding = Finding {
