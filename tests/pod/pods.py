@@ -243,10 +243,11 @@ class Pod:
     """A manifest's pod, with a sidecar as Istio's webhook adds it; gone at the end of the block.
 
     `manifest` is a file of the repository, or the document itself. With `late` the sidecar is not
-    there before start_sidecar().
+    there before start_sidecar(). `seccomp` is a profile by the annotation that podman reads, below
+    target/pod/seccomp where it is a file.
     """
 
-    def __init__(self, name, manifest, change=lambda spec, app: None, late=False):
+    def __init__(self, name, manifest, change=lambda spec, app: None, late=False, seccomp=None):
         document = (
             manifest
             if isinstance(manifest, dict)
@@ -307,13 +308,16 @@ class Pod:
             if late
             else [{"name": "envoy", "hostPath": {"path": str(folder), "type": "Directory"}}]
         )
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        metadata = {"name": name}
+        if seccomp:
+            metadata["annotations"] = {"seccomp.security.alpha.kubernetes.io/pod": seccomp}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         self.file = WORK / f"{name}.yaml"
         self.file.write_text(yaml.safe_dump(pod))
 
     def __enter__(self):
         self.remove()
-        podman("kube", "play", self.file)
+        podman("kube", "play", "--seccomp-profile-root", WORK / "seccomp", self.file)
         return self
 
     def __exit__(self, *_):
