@@ -57,6 +57,12 @@ STATS_OF_PROCESSES = [
     b"1 (sh) S 0 1 1 0 -1 4194560 900 0 2 0 1 2 0 0 20 0 1 0 12345 4096 100 18446744073709551615",
     b"7 (a) T (b\xff\x1b) T 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 18446744073709551615 0 0\n",
 ]
+HEADS = [
+    b"#!/bin/sh\necho",
+    b"#! /usr/bin/env bash -e\r\n",
+    b"\xef\xbb\xbf#!/bin/sh\n",
+    b"MZ\x90\0",
+]
 PICKED = [
     b'{"a":1,"b":[1,{"c":"\\"]}"},[]],"node":{"metadata":{"x":[true,null,-1.5e3]}}}',
     b'{"a":{"b":"c"},"b":[1,"18446744073709551615"],"c":[[],{}],"d":"\\ud83d\\ude00"}',
@@ -102,6 +108,16 @@ SETTINGS = [
     b"doctor\0--output=json\0--deep\0MESHIM_MESH=linkerd\0MESHIM_TIMEOUT=",
     b"--no-such\0MESHIM_TIMEUOT=1s",
 ]
+
+
+def program(machine):
+    """An ELF file whose second program header names its loader."""
+    loader, headers = b"/lib/ld-musl.so.1\0", 64 + 2 * 56
+    head = struct.pack("<4s3B9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 3, machine, 1, 0, 64, 0, 0,
+                       64, 56, 2, 0, 0, 0)
+    first = struct.pack("<IIQQQQQQ", 6, 4, 64, 64, 64, 112, 112, 8)
+    second = struct.pack("<IIQQQQQQ", 3, 4, headers, 0, 0, len(loader), len(loader), 1)
+    return head + first + second + loader
 
 
 def messages():
@@ -213,6 +229,7 @@ def of(target):
         "sock-diag": messages(),
         "proc-net-tcp": SOCKETS.splitlines(keepends=True) + [SOCKETS],
         "process-stat": STATS_OF_PROCESSES,
+        "executable": HEADS + [program(62), program(183)],
         "picker": PICKED,
         "json": PICKED + pages("healthy.routes.json"),
         "lines": [

@@ -7,6 +7,7 @@
 mod bytes;
 mod doctor;
 mod envoy;
+mod executables;
 mod http;
 mod laws;
 mod processes;

@@ -11,7 +11,8 @@ use meshim::core::envoy::{
 use meshim::core::metrics::{agent, in_flight, linkerd};
 
 use crate::laws::{
-    self, Tries, answer, doctor, drain, lifecycle, page, process, quit, socket, text, unsent,
+    self, Tries, answer, doctor, drain, executable, lifecycle, page, process, quit, socket, text,
+    unsent,
 };
 
 /// What is tried: it panics where the law does not hold.
@@ -23,6 +24,7 @@ pub(crate) const TARGETS: &[(&str, Try)] = &[
     ("sock-diag", socket::are_messages),
     ("proc-net-tcp", socket::are_lines),
     ("process-stat", process::is_a_stat),
+    ("executable", executable::is_told),
     ("picker", page::is_picked),
     ("json", page::is_walked),
     ("lines", page::is_text),

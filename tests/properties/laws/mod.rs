@@ -8,6 +8,7 @@
 pub(crate) mod answer;
 pub(crate) mod doctor;
 pub(crate) mod drain;
+pub(crate) mod executable;
 pub(crate) mod lifecycle;
 pub(crate) mod page;
 pub(crate) mod process;
