@@ -86,7 +86,8 @@ pub struct WaitArgs {
     /// How long to wait in all; 0 is for ever [default: 2m]
     #[arg(long, help_heading = WAITING, value_name = "D")]
     pub timeout: Option<OsString>,
-    /// Go on without a proxy when none has shown up at all by then [default: off]
+    /// Go on without a proxy when none has shown up at all by then; 0 is at the first look
+    /// [default: off]
     #[arg(long, help_heading = WAITING, value_name = "D")]
     pub absent_after: Option<OsString>,
     /// Another sidecar of this pod that must be ready, too: `http://127.0.0.1:8001/readyz` (200 to
@@ -122,8 +123,8 @@ pub struct SuperviseArgs {
     /// How long draining takes.
     #[command(flatten)]
     pub times: DrainTimesArgs,
-    /// Kill the application this long after the first stop signal: draining and its own stop
-    /// [default: off]
+    /// Kill the application this long after the first stop signal: draining and its own stop; 0 is
+    /// at once [default: off]
     #[arg(long, help_heading = STOPPING, value_name = "D")]
     pub grace: Option<OsString>,
     /// End the proxy after the application: never, always (not with `restartPolicy: OnFailure`,

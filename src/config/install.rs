@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::reader::{Reader, Wrong};
 use crate::cli::InstallArgs;
 
 /// Settings of `meshim install`.
@@ -14,9 +15,10 @@ pub struct InstallSettings {
     pub directory: PathBuf,
 }
 
-impl InstallSettings {
+impl Reader<'_> {
     /// Whether the directory is of any use only writing to it shows.
-    pub(super) fn of(args: &InstallArgs) -> Self {
-        Self { directory: PathBuf::from(&args.directory) }
+    pub(super) fn install(&mut self, args: &InstallArgs) -> Result<InstallSettings, Wrong> {
+        let directory = self.positional_path("directory", &args.directory)?;
+        Ok(InstallSettings { directory })
     }
 }

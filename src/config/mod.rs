@@ -160,7 +160,7 @@ fn read(input: &Input, mut matches: ArgMatches) -> Loaded {
             (report, reader.probe(&args).map(Job::Probe))
         }
         Some(Sub::Install(args)) => {
-            (reader.report(&args.report), Ok(Job::Install(InstallSettings::of(&args))))
+            (reader.report(&args.report), reader.install(&args).map(Job::Install))
         }
     };
     Loaded { report, notes, unstarted, job: reader.finish(job) }

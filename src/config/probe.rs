@@ -45,6 +45,9 @@ pub(super) fn parse_target(text: &str, remote: Remote) -> Result<ProbeTarget, St
     let Some(authority) = text.strip_prefix("tcp://") else {
         return match parse_url(text, remote) {
             Ok(endpoint) => Ok(ProbeTarget::Http(endpoint)),
+            Err(error) if text.starts_with("https://") => {
+                Err(format!("{error}, or tcp:// and see whether the port takes connections"))
+            }
             Err(error) if text.contains("://") || text.starts_with("unix:") => Err(error),
             Err(_) => Err(format!(
                 "`{text}` is no target; write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080"
@@ -90,7 +93,9 @@ mod tests {
             ("tcp://127.0.0.1:8080/x", "write tcp://127.0.0.1:8080"),
             ("tcp://10.0.0.1:80", "leads out of this pod"),
             ("tcp://127.0.0.1:0", "`tcp://127.0.0.1:0` has no usable port"),
-            ("https://127.0.0.1:1/", "TLS"),
+            ("https://127.0.0.1:1/", "plain http://, or tcp:// and see whether the port takes"),
+            ("http://0.0.0.0:8080/", "is where a server listens, and no address to ask; write"),
+            ("tcp://[::]:8080", "`tcp://[::]:8080` is where a server listens"),
             ("http://10.0.0.1:80/", "--allow-remote"),
             ("", "is no target"),
         ];
@@ -99,5 +104,6 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert!(parse_target("tcp://10.0.0.1:80", Ok(true)).is_ok());
+        assert!(parse_target("tcp://0.0.0.0:80", Ok(true)).is_ok());
     }
 }

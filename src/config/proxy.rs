@@ -96,6 +96,10 @@ pub(super) fn parse_url(text: &str, remote: Remote) -> Result<Endpoint, String> 
     let endpoint: Endpoint = text.parse().map_err(|error: BadEndpoint| error.to_string())?;
     if endpoint.address.is_local() || remote != Ok(false) {
         Ok(endpoint)
+    } else if endpoint.address.is_wildcard() {
+        Err(format!(
+            "`{text}` is where a server listens, and no address to ask; write 127.0.0.1 or [::1]"
+        ))
     } else {
         Err(format!(
             "`{text}` leads out of this pod; write 127.0.0.1, [::1] or localhost, or add \

@@ -157,7 +157,11 @@ impl<'i> Reader<'i> {
                 all = Err(Wrong);
                 continue;
             };
-            for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let mut parts =
+                text.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
+            // Nobody types an empty argument on purpose: what it should be is the parser's to say.
+            let empty = (!typed.is_empty() && parts.peek().is_none()).then_some(text);
+            for part in parts.chain(empty) {
                 match parse(part) {
                     Ok(value) => values.push(value),
                     Err(error) => all = Err(self.problem(id, error)),
@@ -174,8 +178,26 @@ impl<'i> Reader<'i> {
         typed: Option<&OsString>,
         default: &str,
     ) -> PathBuf {
-        let given = self.given(id, typed.map(OsString::as_os_str));
-        given.map_or_else(|| PathBuf::from(default), PathBuf::from)
+        match self.given(id, typed.map(OsString::as_os_str)) {
+            Some(given) if is_blank(given) => {
+                self.problem(id, format!("names no file; write a path, as {default}"));
+            }
+            Some(given) => return PathBuf::from(given),
+            None => {}
+        }
+        PathBuf::from(default)
+    }
+
+    /// A path that has no variable and is always there, byte for byte.
+    pub(super) fn positional_path(
+        &mut self,
+        id: &'static str,
+        typed: &OsStr,
+    ) -> Result<PathBuf, Wrong> {
+        if is_blank(typed) {
+            return Err(self.problem(id, "names no directory; write its path"));
+        }
+        Ok(PathBuf::from(typed))
     }
 
     /// Where commands are looked for.
@@ -193,7 +215,7 @@ impl<'i> Reader<'i> {
         }
         let named = |name: &str| name.bytes().eq(id.bytes().map(|byte| byte.to_ascii_uppercase()));
         let (_, value) = *self.variables.iter().find(|(name, _)| named(name))?;
-        if value.as_encoded_bytes().trim_ascii().is_empty() {
+        if is_blank(value) {
             return None;
         }
         self.from_variables.push(id);
@@ -209,10 +231,15 @@ impl<'i> Reader<'i> {
     }
 }
 
+fn is_blank(given: &OsStr) -> bool {
+    given.as_encoded_bytes().trim_ascii().is_empty()
+}
+
 /// `--drain-min` for `drain_min`; what is not an option goes by the name that its help gives it.
 fn option_of(id: &str) -> String {
     match id {
-        "target" | "directory" => id.to_ascii_uppercase(),
+        "target" => "TARGET".to_owned(),
+        "directory" => "DIR".to_owned(),
         // Its variable has a name of its own, since the same container sets the other one.
         "probe_timeout" => "--timeout".to_owned(),
         _ => format!("--{}", id.replace('_', "-")),

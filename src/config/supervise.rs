@@ -72,7 +72,8 @@ impl Reader<'_> {
         let supervise = self.flag("supervise", args.supervise.as_ref());
         let drain = self.flag("drain", args.drain.as_ref());
         let grace = self.optional("grace", args.grace.as_ref(), duration::parse);
-        let times = self.times(&args.times, grace.unwrap_or_default());
+        let times =
+            self.times(&args.times, grace.unwrap_or_default().filter(|_| drain == Ok(true)));
         let quit = self.quit_when(args.quit.as_ref());
         let pod_grace = self.pod_grace();
         let quit_urls = self.quit_urls(&args.urls, remote);
@@ -100,7 +101,7 @@ impl Reader<'_> {
             ok_exit: ok_exit?,
             parent_death: parent_death?,
         };
-        self.no_effect_alone(&settings, supervised);
+        self.no_effect(args, &settings, supervised);
         times?;
         Ok(supervised.then_some(settings))
     }
@@ -121,23 +122,36 @@ impl Reader<'_> {
         let Some(text) = self.own_variable("POD_GRACE") else { return Ok(None) };
         let parsed = match text.trim() {
             "" => return Ok(None),
-            text => text
-                .parse()
-                .map(Duration::from_secs)
-                .or_else(|_| duration::parse(text).map_err(|error| error.to_string())),
+            text => {
+                text.parse().map(Duration::from_secs).or_else(|_| duration::parse(text)).map_err(
+                    |_| format!("`{text}` is no time; write terminationGracePeriodSeconds, as 30"),
+                )
+            }
         };
         parsed.map(Some).map_err(|problem| self.problem_of_variable("POD_GRACE", problem))
     }
 
-    /// Settings that only a parent can follow.
-    fn no_effect_alone(&mut self, settings: &SuperviseSettings, supervised: bool) {
-        if settings.quit == QuitWhen::Never && !settings.quit_urls.is_empty() {
+    /// Settings that only a parent can follow, or one that drains or quits. The variables of the
+    /// latter are also those of `meshim drain` and `meshim quit` in the same container.
+    fn no_effect(&mut self, args: &SuperviseArgs, settings: &SuperviseSettings, supervised: bool) {
+        if settings.quit == QuitWhen::Never && !args.urls.quit_url.is_empty() {
             self.problem(
                 "quit_url",
                 "has no effect without --quit; add --quit always or --quit on-success",
             );
         }
+        let times = [
+            ("drain_min", &args.times.drain_min),
+            ("drain_max", &args.times.drain_max),
+            ("drain_quiet", &args.times.drain_quiet),
+        ];
+        for (id, _) in times.into_iter().filter(|(_, typed)| typed.is_some()) {
+            if settings.drain.is_none() {
+                self.problem(id, "has no effect without --drain; add it");
+            }
+        }
         let given = [
+            ("grace", settings.grace.is_some()),
             ("map_signal", settings.map != SignalMap::default()),
             ("signal_group", settings.signal_group),
             ("ok_exit", !settings.ok_exit.is_empty()),
@@ -249,12 +263,37 @@ mod tests {
             (Some(seconds(30)), Some(seconds(45)), None)
         );
         let error = refused(&["--supervise", "--", "app"], &[("MESHIM_POD_GRACE", "long")]);
-        assert!(error.starts_with("MESHIM_POD_GRACE: "), "{error}");
+        assert!(error.starts_with("MESHIM_POD_GRACE: `long` is no time; write"), "{error}");
+    }
+
+    /// `meshim drain` and `meshim quit` in the same container read these variables, too.
+    #[test]
+    fn what_a_hook_of_the_same_container_reads_may_be_in_a_variable() {
+        for (name, value) in [
+            ("MESHIM_DRAIN_MIN", "1s"),
+            ("MESHIM_DRAIN_MAX", "1s"),
+            ("MESHIM_DRAIN_QUIET", "1s"),
+            ("MESHIM_QUIT_URL", "http://127.0.0.1:1/"),
+        ] {
+            assert!(run_with(&[], &[(name, value)]).supervise.is_none(), "{name}");
+            // The hook has returned when the grace period begins.
+            run_with(&["--supervise", "--grace=500ms"], &[(name, value)]);
+        }
+        let error = refused(&["--", "app"], &[("MESHIM_GRACE", "5s")]);
+        assert!(
+            error.starts_with("MESHIM_GRACE (the variable of --grace): has no effect"),
+            "{error}"
+        );
     }
 
     #[test]
     fn contradictions_are_refused_with_the_remedy() {
-        let table: [(&[&str], &str); 10] = [
+        let table: [(&[&str], &str); 15] = [
+            (&["--grace=5s"], "--grace: has no effect on an application that meshim becomes"),
+            (&["--drain-min=1s"], "--drain-min: has no effect without --drain"),
+            (&["--drain-max=1s", "--supervise"], "--drain-max: has no effect without --drain"),
+            (&["--drain-quiet=1s", "--quit=always"], "--drain-quiet: has no effect without"),
+            (&["--drain=false", "--drain-min=1s"], "--drain-min: has no effect without --drain"),
             (&["--quit-url=http://127.0.0.1:1/"], "--quit-url: has no effect without --quit"),
             (&["--quit=always", "--quit-url=http://10.0.0.1/"], "leads out of this pod"),
             (

@@ -77,6 +77,39 @@ fn a_variable_is_its_option_and_an_empty_or_blank_one_is_unset() {
     assert_eq!(typed.wait.limits.timeout, seconds(3), "what is typed wins, unread");
 }
 
+/// An empty variable is how manifests unset a setting; nobody types an empty argument on purpose.
+#[test]
+fn an_argument_that_is_empty_or_blank_is_a_mistake() {
+    let options = [
+        "admin-url",
+        "listen",
+        "map-signal",
+        "mesh",
+        "ok-exit",
+        "quit-url",
+        "stop-signal",
+        "timeout",
+        "termination-log",
+        "wait-for",
+    ];
+    for option in options {
+        for value in ["", " ", "\n", ","] {
+            if (option, value) == ("termination-log", ",") {
+                continue;
+            }
+            let typed = format!("--{option}={value}");
+            let error = refused(&[&typed, "--quit=always", "--", "app"], &[]);
+            assert!(error.starts_with(&format!("--{option}: ")), "{typed:?}: {error}");
+        }
+        let name = format!("MESHIM_{}", option.to_uppercase().replace('-', "_"));
+        run_with(&[], &[(&name, " ")]);
+    }
+    for directory in ["", " "] {
+        let error = refused(&["install", directory], &[]);
+        assert!(error.starts_with("DIR: "), "{error}");
+    }
+}
+
 #[test]
 fn a_bad_variable_is_named_with_its_option() {
     let error = refused(&["--", "app"], &[("MESHIM_GRACE", "30"), ("MESHIM_SUPERVISE", "1")]);

@@ -75,15 +75,19 @@ pub(super) fn sentence(command: &Command, args: &[OsString], error: &clap::Error
             match (sub, flag_before(word, args)) {
                 (_, Some(flag)) => format!("`{flag} {word}` is two words; write {flag}={word}"),
                 (Some(sub), None) => too_much(sub, word),
-                (None, None) => no_subcommand(command, word),
+                (None, None) => no_subcommand(command, word, args),
             }
         }
         ErrorKind::UnknownArgument => {
-            let meant = match error.get(ContextKind::SuggestedArg) {
-                Some(ContextValue::String(meant)) => format!("did you mean {meant}? See"),
-                _ => "see".to_owned(),
+            if let Some((option, number)) = negative(word, args) {
+                return format!("{option}: `{number}` must not be negative");
+            }
+            let meant = match (owners(command, word), error.get(ContextKind::SuggestedArg)) {
+                (Some(owners), _) => format!(", {owners}; see"),
+                (None, Some(ContextValue::String(meant))) => format!("; did you mean {meant}? See"),
+                _ => "; see".to_owned(),
             };
-            format!("`{name}` has no option {word}; {meant} {name} --help")
+            format!("`{name}` has no option {word}{meant} {name} --help")
         }
         ErrorKind::InvalidValue => format!("{option} needs a value; write {word}"),
         ErrorKind::ArgumentConflict => format!("{option} is given twice; give it once"),
@@ -123,8 +127,39 @@ fn too_much(sub: &str, word: &str) -> String {
     format!("`meshim {sub}` has no use for `{word}`: {advice}; see meshim {sub} --help")
 }
 
+/// The option and its value where clap takes a negative number for an option: `--timeout -1s`.
+fn negative<'a>(word: &str, args: &'a [OsString]) -> Option<(&'a str, &'a str)> {
+    word.strip_prefix('-')
+        .filter(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))?;
+    let at = args.iter().position(|arg| arg.to_str().is_some_and(|arg| arg.starts_with(word)))?;
+    Some((args.get(at.checked_sub(1)?)?.to_str()?, args[at].to_str()?))
+}
+
+/// Which others have an option that this one has not: `` `meshim check` has``.
+fn owners(command: &Command, option: &str) -> Option<String> {
+    let mut command = command.clone();
+    command.build();
+    let has = |command: &&Command| {
+        command
+            .get_arguments()
+            .any(|arg| arg.get_long().is_some() && arg.get_long() == option.strip_prefix("--"))
+    };
+    let run = has(&&command).then(|| "`meshim -- COMMAND`".to_owned());
+    let subs =
+        command.get_subcommands().filter(has).map(|sub| format!("`meshim {}`", sub.get_name()));
+    let owners: Vec<String> = run.into_iter().chain(subs).collect();
+    let verb = if owners.len() > 1 { "have" } else { "has" };
+    (!owners.is_empty()).then(|| format!("{} {verb}", owners.join(" and ")))
+}
+
 /// A word where an option or a subcommand was expected.
-fn no_subcommand(command: &Command, word: &str) -> String {
+fn no_subcommand(command: &Command, word: &str, args: &[OsString]) -> String {
+    if command.get_subcommands().any(|sub| sub.get_name() == word) {
+        let others =
+            args.iter().skip(1).filter(|arg| *arg != word).map(|arg| arg.to_string_lossy());
+        let others = others.collect::<Vec<_>>().join(" ");
+        return format!("the subcommand comes first: meshim {word} {others}");
+    }
     match nearest(word, command.get_subcommands().map(Command::get_name)) {
         Some(meant) => {
             format!("`{word}` is no subcommand; did you mean `meshim {meant}`? Else {FORM}")
@@ -156,6 +191,15 @@ mod tests {
     }
 
     #[test]
+    fn a_subcommand_behind_its_options_is_told_where_it_goes() {
+        let error = refused(&["--mesh", "none", "wait"], &[]);
+        assert_eq!(error, "the subcommand comes first: meshim wait --mesh none");
+        let error = refused(&["--allow-remote", "probe", "tcp://127.0.0.1:1"], &[]);
+        let expected = "the subcommand comes first: meshim probe --allow-remote tcp://127.0.0.1:1";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
     fn a_subcommand_says_what_it_has_no_use_for() {
         let error = refused(&["wait", "--", "app", "-x"], &[]);
         assert!(error.contains("`meshim wait` has no use for `app`"), "{error}");
@@ -167,10 +211,23 @@ mod tests {
 
     #[test]
     fn an_option_that_is_not_understood_is_named_with_what_would_be_right() {
-        let table: [(&[&str], &str); 9] = [
+        let table: [(&[&str], &str); 16] = [
             (&["--tiemout=5s", "--", "a"], "did you mean --timeout? See meshim --help"),
             (&["-t", "5s", "--", "a"], "`meshim` has no option -t; see meshim --help"),
-            (&["wait", "--drain"], "`meshim wait` has no option --drain; see meshim wait --help"),
+            (&["wait", "--drian"], "`meshim wait` has no option --drian; see meshim wait --help"),
+            (
+                &["wait", "--drain"],
+                "`meshim wait` has no option --drain, `meshim -- COMMAND` has; see meshim wait",
+            ),
+            (
+                &["--output", "json", "--", "a"],
+                "`meshim` has no option --output, `meshim check` and `meshim doctor` have; see",
+            ),
+            (&["quit", "--drain-min=1s"], "`meshim -- COMMAND` and `meshim drain` have; see"),
+            (&["--timeout", "-1s", "--", "a"], "--timeout: `-1s` must not be negative"),
+            (&["--timeout=-1s", "--", "a"], "--timeout: `-1s` must not be negative"),
+            (&["drain", "--drain-min", "-1"], "--drain-min: `-1` must not be negative"),
+            (&["--ok-exit", "-15", "--", "a"], "--ok-exit: `-15` must not be negative"),
             (&["--drain", "false", "--", "a"], "write --drain=false"),
             (&["--timeout", "--", "a"], "--timeout needs a value; write --timeout <D>"),
             (&["--quit=never", "--quit=always", "--", "a"], "--quit is given twice; give it once"),

@@ -20,6 +20,9 @@ pub enum BadDuration {
     /// Neither a number nor a known unit, or units in the wrong order.
     #[error("`{0}` is no duration; write numbers with ms, s, m or h, as 250ms, 1.5s, 2m, 1m30s")]
     NotOne(String),
+    /// Below zero.
+    #[error("`{0}` must not be negative")]
+    Negative(String),
     /// A fraction of a millisecond, which would be cut to something else, or to nothing at all.
     #[error("`{0}` is finer than a millisecond; write whole milliseconds")]
     TooFine(String),
@@ -35,6 +38,9 @@ pub enum BadDuration {
 pub fn parse(text: &str) -> Result<Duration, BadDuration> {
     if text == "0" {
         return Ok(Duration::ZERO);
+    }
+    if text.starts_with('-') && text != "-" {
+        return Err(BadDuration::Negative(text.to_owned()));
     }
     let not_one = || BadDuration::NotOne(text.to_owned());
     let is_bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -165,11 +171,12 @@ mod tests {
     fn everything_else_is_refused() {
         type Error = fn(String) -> BadDuration;
         let not_one = [
-            "", "s", "-5s", "5 s", "5S", "5sec", "+5s", "९s", ".5s", "5.s", "1..5s", "1.5", "1m30",
+            "", "s", "-", "5 s", "5S", "5sec", "+5s", "९s", ".5s", "5.s", "1..5s", "1.5", "1m30",
             "30s1m", "1s1s", "1m 30s", "1,5s", "5s!", "1d", "ms5",
         ];
-        let tables: [(&[&str], Error); 3] = [
+        let tables: [(&[&str], Error); 4] = [
             (&not_one, BadDuration::NotOne),
+            (&["-5s", "-1"], BadDuration::Negative),
             (&["0.1ms", "1.0005s", "0.0000000001h"], BadDuration::TooFine),
             (
                 &["721h", "720h1ms", "99999999999999999999s", "18446744073709551615h"],

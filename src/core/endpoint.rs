@@ -55,10 +55,7 @@ pub enum BadEndpoint {
     )]
     Scheme(String),
     /// TLS inside a pod is left to the mesh.
-    #[error(
-        "`{0}` asks for TLS, which meshim does not speak; a proxy's admin and readiness ports are \
-         plain http://"
-    )]
+    #[error("`{0}` asks for TLS, which meshim does not speak; name a port that is plain http://")]
     Tls(String),
     /// Empty, malformed, or a name: meshim asks no DNS, whose answers come from outside the pod.
     #[error(
@@ -105,6 +102,12 @@ impl Address {
             Self::Unix(_) | Self::Tcp { host: Host::Localhost, .. } => true,
             Self::Tcp { host: Host::Ip(ip), .. } => ip.to_canonical().is_loopback(),
         }
+    }
+
+    /// Is it what a server listens on to be reached at every address, and no address itself?
+    #[must_use]
+    pub const fn is_wildcard(&self) -> bool {
+        matches!(self, Self::Tcp { host: Host::Ip(ip), .. } if ip.is_unspecified())
     }
 
     /// The TCP port; `None` for a Unix socket.

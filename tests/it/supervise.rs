@@ -61,7 +61,7 @@ fn an_exit_code_that_counts_as_success_is_0() {
 
 #[test]
 fn every_signal_that_can_be_forwarded_is() {
-    let run = supervised(&["--drain-max=1h", "--grace=2h"]);
+    let run = supervised(&["--grace=2h"]);
     let forwarded = (1..64).filter(|number| ![4, 7, 8, 9, 11, 17, 19, 32, 33].contains(number));
     for number in forwarded {
         // musl keeps 34 for itself; the tests' binary is glibc's.
@@ -279,6 +279,16 @@ fn an_application_that_ignores_its_stop_signal_is_killed_when_grace_is_over() {
     run.wait()
         .expect_code(137)
         .expect_stderr(&["had not ended within 300ms of the stop signal (--grace): killed it"]);
+}
+
+#[test]
+fn no_grace_at_all_is_warned_of_at_the_start() {
+    let run = supervising(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
+    let run = run.with(["--grace=0"]).spawn();
+    run.wait_for_stderr("warning: --grace 0 kills the application at the first stop signal");
+    run.wait_for_stdout("ready");
+    run.signal(Signal::SIGTERM);
+    run.wait().expect_code(137);
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn only_what_is_certainly_in_this_pod_is_local() {
         assert!(read(text).address.is_local(), "{text}");
     }
     for text in ["http://10.0.0.1", "http://0.0.0.0", "http://[::]"] {
-        assert!(!read(text).address.is_local(), "{text}");
+        let address = read(text).address;
+        assert!(!address.is_local(), "{text}");
+        assert_eq!(address.is_wildcard(), text != "http://10.0.0.1", "{text}");
     }
 }

@@ -75,8 +75,16 @@ impl Stop {
     /// the pod. `None` where nothing is bounded and the pod's grace period is not known.
     ///
     /// # Errors
-    /// The plan does not fit `pod_grace`, the pod's `terminationGracePeriodSeconds`: a warning.
+    /// A warning: the plan does not fit `pod_grace`, the pod's `terminationGracePeriodSeconds`, or
+    /// leaves no time at all.
     pub fn told(self, pod_grace: Option<Duration>) -> Result<Option<String>, String> {
+        if self.grace == Some(Duration::ZERO) {
+            return Err(
+                "--grace 0 kills the application at the first stop signal; without --grace \
+                        nothing is killed"
+                    .to_owned(),
+            );
+        }
         let bound = self.grace.or(self.drain.map(|times| times.max)).unwrap_or_default();
         let bound = bound + self.quitting;
         let (parts, seconds) = (self.parts(), bound.as_secs_f64().ceil());

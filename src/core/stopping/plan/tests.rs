@@ -119,6 +119,8 @@ fn the_whole_stop_is_told_with_what_it_asks_of_the_pod() {
         assert!(said.contains(part) && said.contains(other), "{said}");
     }
     assert_eq!(stop(None, None, 0).told(None), Ok(None));
+    let at_once = stop(drain, Some(Duration::ZERO), 0).told(None).unwrap_err();
+    assert!(at_once.contains("--grace 0 kills the application at the first stop signal"));
     let refused = stop(drain, None, 0).told(Some(8 * SECOND)).unwrap_err();
     assert!(refused.contains("raise terminationGracePeriodSeconds above 15"), "{refused}");
     assert!(stop(drain, grace, 0).told(Some(28 * SECOND)).is_err());
