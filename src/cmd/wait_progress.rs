@@ -24,7 +24,7 @@ impl Progress {
 
     /// Says that the wait goes on, and why.
     pub(super) fn goes_on(wait: &Wait, now: Duration) {
-        let (missing, why) = (wait.missing(), wait.explain(&Hints::default()));
+        let (missing, why) = (wait.subject("is", "are"), wait.explain(&Hints::default()));
         let mesh = wait.proxy().map(|proxy| proxy.mesh.to_string());
         tracing::warn!(
             event = "not_ready",

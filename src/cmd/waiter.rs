@@ -174,9 +174,9 @@ impl<'a> Waiter<'a> {
                     self.list();
                 }
                 let hints = hints(&self.wait, self.stop).map_err(|signal| self.stopped(signal))?;
-                let (missing, why) = (self.wait.missing(), self.wait.explain(&hints));
+                let (missing, why) = (self.wait.subject("was", "were"), self.wait.explain(&hints));
                 let took = Spoken(now);
-                Ok(WaitEnd::TimedOut(format!("{missing} was not ready within {took}: {why}")))
+                Ok(WaitEnd::TimedOut(format!("{missing} not ready within {took}: {why}")))
             }
         }
     }

@@ -25,9 +25,12 @@ impl Answer {
 /// Why no complete answer came back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Nobody listens there (also: no such socket file).
+    /// Nobody listens there.
     #[error("connection refused")]
     Refused,
+    /// Nobody listens there: a Unix socket that is not in the file system.
+    #[error("the socket file does not exist")]
+    NoSocket,
     /// Connected, or connecting, and no complete answer by the look's deadline.
     #[error("no answer in time")]
     Silent,
@@ -45,6 +48,14 @@ pub enum Fault {
     /// Bytes that are no HTTP/1.1, a connection closed too early, a body past its bound.
     #[error("no usable HTTP answer: {0}")]
     Broken(String),
+}
+
+impl Fault {
+    /// Is it certain that nobody listens there?
+    #[must_use]
+    pub const fn is_nobody(&self) -> bool {
+        matches!(self, Self::Refused | Self::NoSocket)
+    }
 }
 
 /// What a server calls itself, as far as that can stand in a log line.

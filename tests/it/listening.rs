@@ -98,7 +98,7 @@ fn an_absent_admin_api_leaves_the_default_and_says_so() {
         );
         assert_eq!(codes(&report), [("proxy-gone", "error")]);
         assert!(
-            not_seen(&report).contains("http://localhost:15000/config_dump: connection refused"),
+            not_seen(&report).contains("http://localhost:15000/config_dump: nobody listens there"),
             "{report}"
         );
         assert!(not_seen(&report).contains("no interface has one"), "{report}");
@@ -256,7 +256,7 @@ fn a_port_of_the_proxys_is_refused_before_the_wait() {
     let run = Meshim::starts(["true"])
         .with(["--mesh=istio", "--timeout=0"])
         .env("MESHIM_LISTEN", "0.0.0.0:15090");
-    run.run().expect_code(125).expect_stderr(&["port 15090, which belongs to the istio proxy"]);
+    run.run().expect_code(125).expect_stderr(&["port 15090, the istio proxy's own"]);
 }
 
 #[test]

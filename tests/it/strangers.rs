@@ -183,7 +183,10 @@ fn the_injectors_annotation_says_for_certain_whether_there_is_a_sidecar() {
         let ended = injected("").run().expect_code(0);
         ended.expect_stderr(&["MESHIM_INJECTED is empty, so this pod has no sidecar"]);
         let options = ["--absent-after=100ms", "--timeout=400ms"];
-        injected("{\"containers\":[\"istio-proxy\"]}").with(options).run().expect_code(124);
+        let ended =
+            injected("{\"containers\":[\"istio-proxy\"]}").with(options).run().expect_code(124);
+        let ended = ended.expect_stderr(&["although MESHIM_INJECTED says that it has a sidecar"]);
+        assert!(!ended.stderr.contains("--absent-after"), "{ended:#?}");
         for hand_written in ["false", "0"] {
             let ended = injected(hand_written).run().expect_code(125);
             ended.expect_stderr(&["MESHIM_INJECTED: `", "MESHIM_MESH=none"]);

@@ -48,6 +48,10 @@ fn a_probe_says_in_one_line_why_not() {
             .expect_stderr(&[why]);
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     }
+    probe("unix:/nowhere/a.sock:/healthz")
+        .run()
+        .expect_code(1)
+        .expect_stderr(&["error: unix:/nowhere/a.sock:/healthz: the socket file does not exist\n"]);
     let tcp = |server: &StandIn| server.url().replace("http://", "tcp://");
     probe(&tcp(&late))
         .run()

@@ -53,7 +53,7 @@ fn an_admin_api_on_a_unix_socket_is_waited_for_until_the_file_is_there() {
     let mut proxy = StandIn::late_unix(&directory.join("admin.sock"));
     proxy.says("/ready", Reply::live());
     let run = Meshim::does("wait").with(["--admin-url", &proxy.url(), "--log=debug"]).spawn();
-    run.wait_for_stderr("connection refused");
+    run.wait_for_stderr("the socket file does not exist");
     proxy.open();
     run.wait().expect_code(0);
     proxy.close();
@@ -208,6 +208,13 @@ fn what_wait_for_names_is_waited_for_beside_the_proxy_and_without_one() {
             "which --wait-for names: connection refused: is that sidecar running?",
         ]);
     }
+    let both = ["--wait-for=unix:/nowhere/a.sock:/up", "--mesh=none", "--timeout=300ms"];
+    Meshim::starts(["true"]).with(both).with(named.clone()).run().expect_code(124).expect_stderr(
+        &[
+            " were not ready within",
+            "unix:/nowhere/a.sock:/up, which --wait-for names: the socket file does not exist",
+        ],
+    );
     let started = Meshim::starts(["echo", "started"]).with(["--mesh=none"]).with(named);
     let ended = started.with(["--timeout=200ms", "--on-timeout=start"]).run().expect_code(0);
     assert_eq!(ended.stdout, "started\n");

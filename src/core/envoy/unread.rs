@@ -18,7 +18,7 @@ pub enum Unread {
     #[error("status {0}, which Envoy's admin API does not answer here")]
     Status(u16),
     /// Nobody listens there.
-    #[error("connection refused")]
+    #[error("nobody listens there")]
     Gone,
     /// No complete answer in time.
     #[error("no answer in time")]
@@ -50,7 +50,7 @@ impl Unread {
 impl From<Fault> for Unread {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Refused => Self::Gone,
+            Fault::Refused | Fault::NoSocket => Self::Gone,
             Fault::Silent => Self::Silent,
             Fault::Unreachable(why) | Fault::Exhausted(why) => Self::Unreachable(why),
             Fault::Broken(why) | Fault::Cut(why) => Self::Garbage(why),

@@ -36,7 +36,7 @@ pub fn judge(pod: &Pod) -> Judged {
     }) {
         return Judged::blind(format!("whether the {mesh} proxy is ready: {last}"));
     }
-    let is_gone = is(|seen| *seen == Observation::Failed(Fault::Refused));
+    let is_gone = is(Observation::is_nobody);
     let hints = Hints { unready: pod.readiness.unready.clone(), rejected: Vec::new() };
     let runs = mesh.profile().agent.is_some_and(|agent| {
         pod.sockets.all.iter().any(|socket| socket.bound.address.port() == agent.port)

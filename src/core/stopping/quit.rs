@@ -201,7 +201,7 @@ fn judge(answer: &Result<Answer, Fault>) -> Told {
         Err(Fault::Cut(_)) => {
             return Told::Yes("it cut the connection, as a proxy that ends does".to_owned());
         }
-        Err(Fault::Refused) => return Told::Closed,
+        Err(Fault::Refused | Fault::NoSocket) => return Told::Closed,
         Err(fault @ (Fault::Silent | Fault::Exhausted(_))) => {
             return Told::Later(fault.to_string());
         }

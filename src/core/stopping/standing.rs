@@ -36,8 +36,8 @@ impl Condition {
     #[must_use]
     pub fn holds(&self, answer: &Result<Answer, Fault>) -> bool {
         match (self.says, answer) {
-            (Says::Closed, Err(Fault::Refused)) => true,
-            (Says::Open, answer) => !matches!(answer, Err(Fault::Refused)),
+            (Says::Closed, Err(fault)) => fault.is_nobody(),
+            (Says::Open, answer) => !answer.as_ref().is_err_and(Fault::is_nobody),
             (Says::Status(status), Ok(answer)) => answer.status == status,
             (Says::Word(word), Ok(answer)) => answer.body.trim_ascii() == word.as_bytes(),
             (Says::Off(name), Ok(answer)) => answer.status == 200 && is_off(&answer.body, name),

@@ -91,22 +91,28 @@ fn nobody(case: &NotReady<'_>) -> Option<String> {
 }
 
 fn live_and_denied(case: &NotReady<'_>) -> Option<String> {
-    let plane = case.mesh.profile().control_plane;
-    case.any(|seen| *seen == Observation::Ready).then(|| {
-        let rejected = &case.hints.rejected;
-        if rejected.is_empty() {
-            format!(
-                "Envoy is LIVE but its readiness endpoint says no: was the configuration from \
-                 {plane} rejected?"
-            )
-        } else {
-            format!(
-                "Envoy is LIVE and has rejected configuration from {plane} ({}): see the proxy's \
-                 log for the reason",
-                rejected.join(", ")
-            )
-        }
-    })
+    if !case.any(|seen| *seen == Observation::Ready) {
+        return None;
+    }
+    let (plane, rejected) = (case.mesh.profile().control_plane, &case.hints.rejected);
+    if !rejected.is_empty() {
+        return Some(format!(
+            "Envoy is LIVE and has rejected configuration from {plane} ({}): see the proxy's log \
+             for the reason",
+            rejected.join(", ")
+        ));
+    }
+    let so = if case.any(|seen| matches!(seen, Observation::NotReady { .. })) {
+        format!("says no: was the configuration from {plane} rejected?")
+    } else if case.any(Observation::is_nobody) {
+        "is not there: check --ready-url, and look at the sidecar's log".to_owned()
+    } else if case.any(|seen| *seen == Observation::Failed(Fault::Silent)) {
+        "does not answer: is what serves it starved of CPU, or hung?".to_owned()
+    } else {
+        // Another cause knows what its answer means.
+        return None;
+    };
+    Some(format!("Envoy is LIVE but its readiness endpoint {so}"))
 }
 
 fn initializing(case: &NotReady<'_>) -> Option<String> {

@@ -2,7 +2,6 @@
 //!
 //! Owns the words of waiting; must never look anywhere itself.
 
-use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
 use crate::core::mesh::Mesh;
 use crate::core::profile::Ready;
@@ -30,8 +29,13 @@ pub fn last_seen(seen: &[SeenAt<'_>]) -> String {
 pub fn nothing_found<'a>(
     strangers: impl Iterator<Item = (Mesh, &'a Observation)>,
     is_redirected: bool,
+    is_injected: bool,
 ) -> String {
-    let mut text = if is_redirected {
+    let mut text = if is_injected {
+        "no mesh's proxy listens in this pod, although MESHIM_INJECTED says that it has a sidecar: \
+         is that running? Look at its log. A proxy on ports of its own needs --mesh or --admin-url"
+            .to_owned()
+    } else if is_redirected {
         "no mesh's proxy listens in this pod, and its traffic is redirected to one (a connection \
          to an address that nobody has was taken): is the sidecar running, and its control plane \
          reachable? Look at the sidecar's log"
@@ -39,7 +43,7 @@ pub fn nothing_found<'a>(
     } else {
         "no mesh's proxy listens in this pod: is a sidecar injected (look for a second \
          container)? A proxy on ports of its own needs --mesh or --admin-url; a pod without a \
-         mesh, --absent-after"
+         mesh, --mesh none or --absent-after"
             .to_owned()
     };
     for (mesh, seen) in strangers {
@@ -54,9 +58,7 @@ pub fn nothing_found<'a>(
 pub fn of_other(at: &Ready<Endpoint>, seen: Option<&Observation>) -> String {
     let cause = match seen {
         None => "it was not looked at yet".to_owned(),
-        Some(seen @ Observation::Failed(Fault::Refused)) => {
-            format!("{seen}: is that sidecar running?")
-        }
+        Some(seen) if seen.is_nobody() => format!("{seen}: is that sidecar running?"),
         Some(seen) => seen.to_string(),
     };
     format!("{at}, which --wait-for names: {cause}")

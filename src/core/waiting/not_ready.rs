@@ -2,7 +2,6 @@
 //!
 //! Owns what may be asked about it; must never say what the cause is.
 
-use crate::core::answer::Fault;
 use crate::core::endpoint::{Address, Endpoint};
 use crate::core::envoy::state::State;
 use crate::core::mesh::Mesh;
@@ -81,7 +80,7 @@ impl<'a> NotReady<'a> {
     }
 
     pub(super) fn is_refused(&self) -> bool {
-        self.all(|seen| *seen == Observation::Failed(Fault::Refused))
+        self.all(Observation::is_nobody)
     }
 
     pub(super) fn state(&self) -> Option<&State> {

@@ -69,6 +69,12 @@ impl Observation {
         )
     }
 
+    /// Does nobody listen there?
+    #[must_use]
+    pub const fn is_nobody(&self) -> bool {
+        matches!(self, Self::Failed(fault) if fault.is_nobody())
+    }
+
     /// Could this proxy not have answered that?
     #[must_use]
     pub const fn refutes(&self) -> bool {

@@ -99,8 +99,7 @@ impl Readiness {
         let refutes = |seen: &Observation| {
             seen.refutes() || withheld_too && matches!(seen, Observation::Withheld(_))
         };
-        let is_nobody = |seen: &Observation| *seen == Observation::Failed(Fault::Refused);
-        let mut answers = self.seen().filter(|(_, seen)| !is_nobody(seen));
+        let mut answers = self.seen().filter(|(_, seen)| !seen.is_nobody());
         let first = answers.next().filter(|(_, seen)| refutes(seen))?;
         answers.all(|(_, seen)| refutes(seen)).then_some(first)
     }

@@ -281,8 +281,10 @@ impl Wait {
         match &self.search.phase {
             SearchPhase::Without => {}
             SearchPhase::Searching => {
-                let is_redirected = self.is_redirected == Some(true);
-                parts.push(diagnosis::nothing_found(self.search.strangers(), is_redirected));
+                let (is_redirected, is_injected) =
+                    (self.is_redirected == Some(true), self.injected == Some(true));
+                let strangers = self.search.strangers();
+                parts.push(diagnosis::nothing_found(strangers, is_redirected, is_injected));
             }
             SearchPhase::Watching(watch) if watch.readiness.is_ready() => {}
             SearchPhase::Watching(watch) => parts.push(diagnosis::explain(&NotReady {
@@ -300,9 +302,20 @@ impl Wait {
         parts.join("; ")
     }
 
-    /// What has not come: the subject of a sentence.
+    /// What has not come, by name.
     #[must_use]
     pub fn missing(&self) -> String {
+        self.all_missing().join(" and ")
+    }
+
+    /// The same as the subject of a sentence: `the istio proxy was`, `A and B were`.
+    #[must_use]
+    pub fn subject(&self, was: &str, were: &str) -> String {
+        let verb = if self.all_missing().len() > 1 { were } else { was };
+        format!("{} {verb}", self.missing())
+    }
+
+    fn all_missing(&self) -> Vec<String> {
         let proxy = match &self.search.phase {
             SearchPhase::Searching => Some("a proxy".to_owned()),
             SearchPhase::Watching(watch) if !watch.readiness.is_ready() => {
@@ -312,7 +325,7 @@ impl Wait {
         };
         let missing = self.others.iter().filter(|other| other.seen() != Some(&Observation::Ready));
         let missing = missing.map(|other| other.ready.to_string());
-        proxy.into_iter().chain(missing).collect::<Vec<String>>().join(" and ")
+        proxy.into_iter().chain(missing).collect()
     }
 }
 

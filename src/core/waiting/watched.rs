@@ -6,7 +6,6 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::answer::Fault;
 use crate::core::endpoint::Endpoint;
 use crate::core::envoy::state::State;
 use crate::core::profile::{Expect, Ready};
@@ -52,7 +51,7 @@ impl Watched {
 
     /// Was it closed, or not there, at the last look?
     pub(super) fn is_closed(&self) -> bool {
-        self.seen() == Some(&Observation::Failed(Fault::Refused))
+        self.seen().is_some_and(Observation::is_nobody)
     }
 }
 
@@ -80,8 +79,8 @@ impl Look {
     /// How far from ready the answer shows the proxy to be.
     pub(super) fn distance(&self) -> Distance {
         match &self.seen {
-            Observation::Failed(Fault::Refused)
-            | Observation::NotReady { state: State::PreInitializing, .. } => Distance::Far,
+            Observation::NotReady { state: State::PreInitializing, .. } => Distance::Far,
+            seen if seen.is_nobody() => Distance::Far,
             _ => Distance::Near,
         }
     }

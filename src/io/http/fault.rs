@@ -13,9 +13,8 @@ use crate::core::answer::Fault;
 pub fn of_connecting(error: &Error) -> Fault {
     match error.kind() {
         // A pod without IPv6 has no ::1: nobody listens there either.
-        ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::AddrNotAvailable => {
-            Fault::Refused
-        }
+        ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable => Fault::Refused,
+        ErrorKind::NotFound => Fault::NoSocket,
         _ if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Fault::Refused,
         // Where a Unix socket's backlog is full, its server has not come to accept anybody for a
         // while.
@@ -48,7 +47,8 @@ mod tests {
     #[test]
     fn nobody_there_is_told_from_somebody_who_cannot_be_reached() {
         let of = |number| of_connecting(&Error::from_raw_os_error(number));
-        for nobody in [libc::ECONNREFUSED, libc::ENOENT, libc::EADDRNOTAVAIL, libc::EAFNOSUPPORT] {
+        assert_eq!(of(libc::ENOENT), Fault::NoSocket);
+        for nobody in [libc::ECONNREFUSED, libc::EADDRNOTAVAIL, libc::EAFNOSUPPORT] {
             assert_eq!(of(nobody), Fault::Refused, "{nobody}");
         }
         for silent in [libc::ETIMEDOUT, libc::EAGAIN] {

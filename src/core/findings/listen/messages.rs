@@ -25,7 +25,7 @@ pub(super) fn words(case: &PortCase, ports: &[u16], facts: &Facts<'_>) -> Findin
     let (code, seen, why, remedy) = match case.kind {
         Kind::Reserved => (
             Code::PortIsTheProxys,
-            format!("{who} listens on {ports}, which belongs to the {mesh} proxy"),
+            format!("{who} listens on {ports}, the {mesh} proxy's own"),
             "so one of the two cannot listen, and traffic to it is not the application's"
                 .to_owned(),
             "let the application listen on another port".to_owned(),

@@ -46,6 +46,10 @@ fn each_last_sight_has_its_own_cause() {
     let agent = Observation::AgentRuns(State::of(b"READY"));
     let table = [
         (vec![(ADMIN, refused()), (AGENT, refused())], "is the istio sidecar injected"),
+        (
+            vec![("unix:/a/b.sock:/ready", Observation::Failed(Fault::NoSocket))],
+            "unix:/a/b.sock:/ready: the socket file does not exist (2 looks); nobody listens there",
+        ),
         (vec![("unix:/a/b.sock:/ready", refused())], "a volume that both containers mount"),
         (
             vec![(ADMIN, not_ready("PRE_INITIALIZING")), (AGENT, not_ready(""))],
@@ -54,6 +58,18 @@ fn each_last_sight_has_its_own_cause() {
         (
             vec![(ADMIN, Observation::Ready), (AGENT, not_ready(""))],
             "was the configuration from istiod rejected",
+        ),
+        (
+            vec![(ADMIN, Observation::Ready), (AGENT, refused())],
+            "Envoy is LIVE but its readiness endpoint is not there: check --ready-url",
+        ),
+        (
+            vec![(ADMIN, Observation::Ready), (AGENT, Observation::Failed(Fault::Silent))],
+            "Envoy is LIVE but its readiness endpoint does not answer",
+        ),
+        (
+            vec![(ADMIN, Observation::Ready), (AGENT, foreign.clone())],
+            "port 15021 belongs to somebody else's server",
         ),
         (vec![(ADMIN, not_ready("DRAINING"))], "is draining"),
         (vec![(ADMIN, not_ready("TERMINATING"))], "is draining"),
@@ -100,6 +116,17 @@ fn what_envoy_has_rejected_is_named() {
     let seen = [(ADMIN, Observation::Ready), (AGENT, not_ready(""))];
     let text = say(Mesh::Istio, &seen, |_| {}, &hints);
     assert!(text.contains("has rejected configuration from istiod (lds.update_rejected: 1)"));
+}
+
+#[test]
+fn nobody_is_advised_to_do_what_is_not_heard() {
+    let told =
+        |is_redirected, is_injected| nothing_found(std::iter::empty(), is_redirected, is_injected);
+    assert!(told(false, false).contains("--absent-after"));
+    let injected = told(false, true);
+    assert!(injected.contains("MESHIM_INJECTED says that it has a sidecar"), "{injected}");
+    assert!(!injected.contains("--absent-after"), "{injected}");
+    assert!(!told(true, false).contains("--absent-after"));
 }
 
 #[test]

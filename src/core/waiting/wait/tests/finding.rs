@@ -241,7 +241,10 @@ fn absence_concerns_the_proxy_alone() {
 fn what_is_missing_is_named() {
     let (wait, _) = Wait::new(&with_other(istio()));
     assert_eq!(wait.missing(), "the istio proxy and http://127.0.0.1:7777/up");
+    let both = "the istio proxy and http://127.0.0.1:7777/up were";
+    assert_eq!(wait.subject("was", "were"), both);
     let (wait, _) = Wait::new(&with_other(named(Mesh::None)));
     assert_eq!(wait.missing(), "http://127.0.0.1:7777/up");
+    assert_eq!(wait.subject("was", "were"), "http://127.0.0.1:7777/up was");
     assert!(wait.explain(&Hints::default()).contains("which --wait-for names"));
 }
