@@ -38,7 +38,7 @@ pub fn doctor(settings: &DoctorSettings, mut stop: StopSignals) -> Result<Exit, 
     } else {
         text(&report, style(settings))
     };
-    print(&told, if report.is_ok() { Exit::Yes } else { Exit::No }, stop)
+    print(&told, if report.has_errors() { Exit::No } else { Exit::Yes }, stop)
 }
 
 fn style(settings: &DoctorSettings) -> TextStyle {

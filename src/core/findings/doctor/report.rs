@@ -93,10 +93,16 @@ impl DoctorReport {
         }
     }
 
-    /// Is there no error among the findings?
+    /// Is there an error among the findings?
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// Is all well, as far as every judge could see? The rule of `check`'s report, too.
     #[must_use]
     pub fn is_ok(&self) -> bool {
-        self.count(Severity::Error) == 0
+        !self.has_errors() && self.blind_judges() + self.partly_blind_judges() == 0
     }
 
     /// How many findings are that bad.
@@ -128,13 +134,13 @@ impl DoctorReport {
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
         let counts: Vec<String> = counts.map(|(count, noun)| counted(*count, noun)).collect();
-        let found = match (counts.is_empty(), self.is_ok()) {
+        let found = match (counts.is_empty(), self.has_errors()) {
             (true, _) => "nothing wrong seen".to_owned(),
-            (false, false) => format!("NOT OK: {}", counts.join(", ")),
-            (false, true) if self.count(Severity::Warning) == 0 => {
+            (false, true) => format!("NOT OK: {}", counts.join(", ")),
+            (false, false) if self.count(Severity::Warning) == 0 => {
                 format!("nothing wrong seen, {}", counts.join(", "))
             }
-            (false, true) => counts.join(", "),
+            (false, false) => counts.join(", "),
         };
         match (self.blind_judges(), self.partly_blind_judges()) {
             (0, 0) => format!("{found}; all {} judges could look", self.judges),

@@ -37,10 +37,10 @@ pub struct TextStyle {
 #[must_use]
 pub fn text(report: &DoctorReport, style: TextStyle) -> String {
     let mut writer = TextWriter { style, text: String::new() };
-    let color = match (report.is_ok(), report.count(Severity::Warning)) {
-        (false, _) => RED,
-        (true, 0) => GREEN,
-        (true, _) => YELLOW,
+    let color = match (report.has_errors(), report.count(Severity::Warning)) {
+        (true, _) => RED,
+        (false, 0) => GREEN,
+        (false, _) => YELLOW,
     };
     writer.line(0, color, &report.verdict());
     writer.line(0, DIM, &report.subject.line());
@@ -172,6 +172,7 @@ mod tests {
     use crate::core::findings::doctor::fixtures::{fixture, healthy, with_routes};
     use crate::core::findings::doctor::judges::judge;
     use crate::core::findings::doctor::pages::Pages;
+    use crate::core::findings::report::CheckReport;
 
     fn report(pages: &Pages) -> DoctorReport {
         DoctorReport::of(pages, judge(pages), CheckVerdict::default())
@@ -189,6 +190,18 @@ mod tests {
         assert_eq!(lines[4], "  so every such request gets a 503 without a body");
         assert!(lines[5].starts_with("  fix: VirtualService shop/reviews names subset v2-canary"));
         assert_eq!(lines[6], "      apiVersion: networking.istio.io/v1");
+    }
+
+    #[test]
+    fn who_could_not_look_is_never_ok_in_check_or_doctor() {
+        let pages = healthy();
+        let blind = CheckVerdict { blind: vec!["a check"], ..CheckVerdict::default() };
+        for (check, is_ok) in [(CheckVerdict::default(), true), (blind, false)] {
+            let of_check = CheckReport { blind: check.blind.clone(), ..CheckReport::default() };
+            assert_eq!(of_check.is_ok(), is_ok);
+            let report = DoctorReport::of(&pages, judge(&pages), check);
+            assert_eq!((report.is_ok(), report.has_errors()), (is_ok, false), "{report:?}");
+        }
     }
 
     #[test]
