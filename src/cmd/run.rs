@@ -40,6 +40,14 @@ pub fn run(
     tell: impl FnOnce(&Failure) -> Exit,
 ) -> Result<Exit, Failure> {
     stop.hear(settings.stops.added())?;
+    for signal in settings.stops.sent().filter(|signal| stop.was_blocked(*signal)) {
+        tracing::warn!(
+            event = "degraded",
+            signal = signal.number(),
+            "{signal} was blocked when meshim was started, and the application inherits that, as \
+             it would without meshim: it hears {signal} only if it unblocks it"
+        );
+    }
     let Some(supervised) = &settings.supervise else {
         let path = until_start(settings, &mut stop).path?;
         stopped_before_start(&mut stop)?;

@@ -132,6 +132,14 @@ impl StopSignals {
         self.original.thread_set_mask().map_err(KernelRefusal::of(MASK))
     }
 
+    /// Was `signal` blocked when meshim started, so that the next program does not hear it? Only
+    /// standard ones are known.
+    #[must_use]
+    pub fn was_blocked(&self, signal: Signal) -> bool {
+        let number = i32::from(signal.number());
+        number < 32 && self.original.contains(named(number))
+    }
+
     /// A stop signal that has arrived by now, without waiting.
     #[must_use]
     pub fn arrived(&mut self) -> Option<Signal> {

@@ -75,6 +75,21 @@ fn a_stop_signal_that_the_parent_had_blocked_ends_the_wait() {
 }
 
 #[test]
+fn a_stop_signal_that_the_application_inherits_as_blocked_is_told() {
+    let blocked = "it hears SIGTERM only if it unblocks it";
+    for options in [&["--mesh=none"][..], &["--mesh=none", "--supervise"]] {
+        let told = Meshim::starts(["true"]).behind(["env", "--block-signal=TERM"]);
+        told.with(options.to_vec()).run().expect_code(0).expect_stderr(&["warning: ", blocked]);
+        let others = Meshim::starts(["true"]).behind(["env", "--block-signal=USR1"]);
+        let said = others.with(options.to_vec()).run().expect_code(0).stderr;
+        assert!(!said.contains("warning"), "{said}");
+        let added = Meshim::starts(["true"]).behind(["env", "--block-signal=USR1"]);
+        let added = added.with(options.to_vec()).with(["--stop-signal=USR1"]).run();
+        added.expect_code(0).expect_stderr(&["it hears SIGUSR1 only if"]);
+    }
+}
+
+#[test]
 fn a_stop_signal_while_the_command_line_is_read_is_not_lost_for_pid_one() {
     // A command line that takes its time.
     let options = ["--mesh=istio", "--timeout=0"];

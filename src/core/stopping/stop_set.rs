@@ -27,6 +27,11 @@ impl StopSet {
         ALWAYS.contains(&signal) || self.added.contains(&signal)
     }
 
+    /// Those that are sent to stop a container: the kubelet's, and those that were added.
+    pub fn sent(&self) -> impl Iterator<Item = Signal> + '_ {
+        std::iter::once(Signal::TERM).chain(self.added.iter().copied())
+    }
+
     /// Those that are not the usual ones.
     #[must_use]
     pub fn added(&self) -> &[Signal] {
