@@ -42,9 +42,9 @@ impl Page for OriginalDestinationsPage {
         let Self { picker, name, found } = self;
         picker.feed(bytes, &mut |path, part| match path {
             KIND => *name = None,
-            NAME => *name = page::read(part),
+            NAME => *name = page::value(part),
             _ => {
-                let is_one = page::read::<String>(part).is_some_and(|kind| kind == "ORIGINAL_DST");
+                let is_one = page::value::<String>(part).is_some_and(|kind| kind == "ORIGINAL_DST");
                 found.extend(name.take().filter(|_| is_one && found.len() < MOST_CLUSTERS));
             }
         })

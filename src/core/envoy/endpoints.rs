@@ -61,7 +61,7 @@ impl Page for EndpointsPage {
         picker.feed(bytes, &mut |path, part| match path {
             KIND => *cluster = None,
             CLUSTER => {
-                *cluster = page::read::<String>(part).filter(|_| found.len() < MOST_CLUSTERS);
+                *cluster = page::value::<String>(part).filter(|_| found.len() < MOST_CLUSTERS);
                 if let Some(cluster) = cluster {
                     found.get_or_default(cluster.clone());
                 }

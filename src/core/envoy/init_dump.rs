@@ -39,7 +39,7 @@ impl Page for InitDump {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         let names = &mut self.names;
         self.picker.feed(bytes, &mut |_, part| {
-            if let Some(name) = page::read::<String>(part).filter(|_| names.len() < MOST_NAMES) {
+            if let Some(name) = page::value::<String>(part).filter(|_| names.len() < MOST_NAMES) {
                 names.push(printable(name.as_bytes(), MOST_NAME));
             }
         })

@@ -144,14 +144,14 @@ impl Page for AllListenersPage {
 
 impl Entry {
     fn learn(&mut self, path: Path, part: Option<&[u8]>) {
-        let text = || page::read::<String>(part).map(|text| json::clean(&text));
+        let text = || page::value::<String>(part).map(|text| json::clean(&text));
         match path {
             NAME => self.name = text(),
             REJECTED => self.failed_name = text(),
             DETAILS => self.details = Some(text().unwrap_or_default()),
             ATTEMPT => self.attempt = text(),
             UPDATED => self.is_active = true,
-            PORT => self.port = page::read(part),
+            PORT => self.port = page::value(part),
             DIRECTION => {
                 self.direction = match text().as_deref() {
                     Some("INBOUND") => Direction::Inbound,

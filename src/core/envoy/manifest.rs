@@ -127,7 +127,7 @@ impl Page for ManifestPage {
 
 impl Manifest {
     fn learn(&mut self, path: Path, part: Option<&[u8]>) {
-        let text = || page::read::<String>(part);
+        let text = || page::value::<String>(part);
         let time = || parse_duration(&text()?);
         let name = || text().map(|text| json::clean(&text));
         match path {

@@ -70,7 +70,7 @@ impl<P: Page> Reading for P {
 /// What a picked part says; `None` where it is `null`, of another type or too long. One bad part
 /// loses that part alone.
 #[must_use]
-pub fn read<'a, T: Deserialize<'a>>(part: Option<&'a [u8]>) -> Option<T> {
+pub fn value<'a, T: Deserialize<'a>>(part: Option<&'a [u8]>) -> Option<T> {
     serde_json::from_slice::<Option<T>>(part?).ok().flatten()
 }
 

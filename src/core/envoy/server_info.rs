@@ -137,7 +137,7 @@ impl Page for ServerInfoPage {
 
 impl ServerInfo {
     fn learn(&mut self, path: Path, part: Option<&[u8]>) {
-        let text = || page::read::<String>(part);
+        let text = || page::value::<String>(part);
         match path {
             ["version"] => {
                 let version = text();

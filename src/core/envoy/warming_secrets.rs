@@ -37,7 +37,7 @@ impl Page for WarmingSecretsPage {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         let names = &mut self.names;
         self.picker.feed(bytes, &mut |_, part| {
-            if let Some(name) = page::read::<String>(part).filter(|_| names.len() < MOST_NAMES) {
+            if let Some(name) = page::value::<String>(part).filter(|_| names.len() < MOST_NAMES) {
                 names.push(clean(&name));
             }
         })
