@@ -24,10 +24,8 @@ PROGRAM = FOLDER / TRIPLE / "release" / "meshim-fuzz"
 # the same if it is told that it is one of Rust's own.
 COVERAGE = ["level=4", "inline-8bit-counters", "pc-table", "trace-compares"]
 FLAGS = [
-    "-Cpasses=sancov-module",
-    *[f"-Cllvm-args=-sanitizer-coverage-{option}" for option in COVERAGE],
-    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
-    "-Zsanitizer=address",
+    "-Cpasses=sancov-module", *[f"-Cllvm-args=-sanitizer-coverage-{option}" for option in COVERAGE],
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0", "-Zsanitizer=address",
 ]
 
 
@@ -48,10 +46,7 @@ def build():
 
 def targets():
     listed = subprocess.run(
-        [PROGRAM],
-        env={**os.environ, "MESHIM_FUZZ": "--list"},
-        capture_output=True,
-        text=True,
+        [PROGRAM], env={**os.environ, "MESHIM_FUZZ": "--list"}, capture_output=True, text=True,
         check=True,
     )
     return listed.stdout.split()
@@ -66,13 +61,8 @@ def try_target(target, seconds, seed):
     log = FOLDER / f"{target}.log"
     # Leaks end with the process, and looking for them needs ptrace, which containers often lack.
     options = [
-        f"-max_total_time={seconds}",
-        f"-artifact_prefix={crashes}/",
-        "-timeout=25",
-        "-rss_limit_mb=2048",
-        "-detect_leaks=0",
-        "-print_final_stats=1",
-        f"-seed={seed}",
+        f"-max_total_time={seconds}", f"-artifact_prefix={crashes}/", "-timeout=25",
+        "-rss_limit_mb=2048", "-detect_leaks=0", "-print_final_stats=1", f"-seed={seed}",
     ]
     before, began = set(crashes.iterdir()), time.monotonic()
     with log.open("wb") as output:
@@ -139,10 +129,7 @@ def report():
     """Writes the section of docs/reliability.md."""
     figures = json.loads(FIGURES.read_text())
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True,
         check=True,
     ).stdout.strip()
 
@@ -180,9 +167,7 @@ def main():
         "--seconds", type=int, default=10, help="how long each is tried, at least once (10)"
     )
     parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
+        "--seed", type=int, default=0,
         help="make the same inputs as another run with this seed (0: others in each run)",
     )
     parser.add_argument("--rounds", type=int, default=1, help="how many times that (1)")

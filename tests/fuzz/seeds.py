@@ -9,23 +9,9 @@ FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
 
 # The pages of a set in the order of tests/properties/laws/doctor.rs, and what lies between them.
 ORDER = [
-    "circumstances",
-    "server_info",
-    "stats",
-    "stats later",
-    "listeners",
-    "routes",
-    "endpoints",
-    "static endpoints",
-    "cluster types",
-    "certs",
-    "runtime",
-    "warming secrets",
-    "agent metrics",
-    "linkerd metrics",
-    "usage",
-    "sockets",
-    "inbound clusters",
+    "circumstances", "server_info", "stats", "stats later", "listeners", "routes", "endpoints",
+    "static endpoints", "cluster types", "certs", "runtime", "warming secrets", "agent metrics",
+    "linkerd metrics", "usage", "sockets", "inbound clusters",
 ]
 BETWEEN = b"\0"
 
@@ -259,12 +245,9 @@ def of(target):
             b"0000-01-01T00:00:00+23:59",
         ],
         "urls": [
-            b"http://127.0.0.1:15000/ready",
-            b"http://localhost:15021/healthz/ready?x=1",
-            b"http://[::1]:9901/ready",
-            b"http://[::ffff:10.0.0.1]:80",
-            b"unix:/run/admin.sock:/ready",
-            b"unix:///a:b/c:/d:/e",
+            b"http://127.0.0.1:15000/ready", b"http://localhost:15021/healthz/ready?x=1",
+            b"http://[::1]:9901/ready", b"http://[::ffff:10.0.0.1]:80",
+            b"unix:/run/admin.sock:/ready", b"unix:///a:b/c:/d:/e",
             b"http://10.0.0.1@127.0.0.1:80/",
         ],
         "signal-maps": [b"TERM:QUIT\nSIGUSR1:0", b"RTMIN+3:rtmax-1", b"15:9", b"HUP:TERM\nHUP:0"],

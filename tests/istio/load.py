@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""load.py URL PAUSE: requests over a kept connection, one each PAUSE seconds, until SIGTERM; then one line of JSON."""
+"""load.py URL PAUSE: requests over a kept connection, one each PAUSE seconds, until SIGTERM; then
+one line of JSON."""
+
 import http.client, json, signal, sys, threading, time
 from urllib.parse import urlparse
 

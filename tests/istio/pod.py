@@ -1,4 +1,5 @@
-"""A pod beside a real istiod: its namespace's rules, its agent and Envoy, its application, and who calls it.
+"""A pod beside a real istiod: its namespace's rules, its agent and Envoy, its application, and who
+calls it.
 
 Owns what an injected pod has. Must never judge; the cases do.
 """
@@ -22,13 +23,21 @@ def in_ipv6(address):
 
 
 class Pod:
-    """A namespace with a sidecar: the rules at once, the agent when it is started. `ipv6`: it has an address of that family, too;
-    `rules`: options of istio-iptables beside the usual; `annotations`: beside those of the injection."""
+    """A namespace with a sidecar: the rules at once, the agent when it is started. `ipv6`: it has
+    an address of that family, too; `rules`: options of istio-iptables beside the usual;
+    `annotations`: beside those of the injection."""
 
-    def __init__(self, mesh, name, native=False, proxy_config=None, environment=None, mode="REDIRECT", envoy=None, ipv6=False, rules=(), annotations=None):
+    def __init__(
+        self, mesh, name, native=False, proxy_config=None, environment=None, mode="REDIRECT",
+        envoy=None, ipv6=False, rules=(), annotations=None,
+    ):
         self.mesh, self.name, self.address, self.agent = mesh, name, ADDRESSES[name], None
-        self.native, self.mode, self.environment, self.annotations = native, mode, environment or {}, annotations or {}
-        self.proxy_config = {"binaryPath": str(envoy or mesh.work / "envoy"), **(proxy_config or {})}
+        self.native, self.mode = native, mode
+        self.environment, self.annotations = environment or {}, annotations or {}
+        self.proxy_config = {
+            "binaryPath": str(envoy or mesh.work / "envoy"),
+            **(proxy_config or {}),
+        }
         self.label = {"app": "shop", "srv": "reviews"}.get(name, name)
         self.inside("sh", "-c", NO_RULES, check=False)
         if ipv6:
@@ -37,12 +46,24 @@ class Pod:
             self.inside(*self.istio_iptables(rules))
 
     def istio_iptables(self, rules):
-        closed = ["15090,15021,15020", *[port for name, port in self.annotations.items() if name.endswith("excludeInboundPorts")]]
-        return [self.mesh.work / "pilot-agent", "istio-iptables", "--force-iptables-binary", "nft", "-p", "15001", "-z", "15006", "-u", "1337", "-g", "1337",
-                "-m", self.mode, "-i", "*", "-x", "", "-b", "*", "-d", ",".join(closed), *rules]
+        closed = [
+            "15090,15021,15020",
+            *[
+                port
+                for name, port in self.annotations.items()
+                if name.endswith("excludeInboundPorts")
+            ],
+        ]
+        return [
+            self.mesh.work / "pilot-agent", "istio-iptables", "--force-iptables-binary", "nft",
+            "-p", "15001", "-z", "15006", "-u", "1337", "-g", "1337", "-m", self.mode, "-i", "*",
+            "-x", "", "-b", "*", "-d", ",".join(closed), *rules,
+        ]
 
     def inside(self, *command, check=True):
-        done = subprocess.run(self.mesh.inside(self.name, *command, mounts=False), capture_output=True, text=True)
+        done = subprocess.run(
+            self.mesh.inside(self.name, *command, mounts=False), capture_output=True, text=True
+        )
         if check and done.returncode:
             raise Failed(f"{command[0]}: {done.stderr[-800:]}")
         return done
@@ -51,32 +72,71 @@ class Pod:
         """The agent, as an injected pod has it."""
         mesh, folder = self.mesh, self.mesh.work / f"pod-{self.name}"
         shutil.rmtree(folder, ignore_errors=True)
-        for part in ("etc/istio/pod", "etc/istio/proxy", "var/run/secrets/tokens", "var/run/secrets/istio", "var/run/secrets/workload-spiffe-uds",
-                     "var/run/secrets/credential-uds", "var/lib/istio/data"):
+        for part in (
+            "etc/istio/pod", "etc/istio/proxy", "var/run/secrets/tokens", "var/run/secrets/istio",
+            "var/run/secrets/workload-spiffe-uds", "var/run/secrets/credential-uds",
+            "var/lib/istio/data",
+        ):
             (folder / part).mkdir(parents=True)
         shutil.copy(mesh.work / "token", folder / "var/run/secrets/tokens/istio-token")
         shutil.copy(mesh.work / "ca/root-cert.pem", folder / "var/run/secrets/istio/root-cert.pem")
         (folder / "etc/istio/pod/labels").write_text(f'app="{self.label}"\nversion="v1"\n')
-        containers = ('{"initContainers":["istio-init","istio-proxy"],"containers":null' if self.native
-                      else '{"initContainers":["istio-init"],"containers":["istio-proxy"]')
-        status = json.dumps(containers + ',"volumes":["istio-envoy"],"imagePullSecrets":null,"revision":"default"}')
-        (folder / "etc/istio/pod/annotations").write_text(f'sidecar.istio.io/status={status}\nsidecar.istio.io/interceptionMode="{self.mode}"\n'
-                                                          + "".join(f'{name}="{value}"\n' for name, value in self.annotations.items()))
+        containers = (
+            '{"initContainers":["istio-init","istio-proxy"],"containers":null'
+            if self.native
+            else '{"initContainers":["istio-init"],"containers":["istio-proxy"]'
+        )
+        status = json.dumps(
+            containers + ',"volumes":["istio-envoy"],"imagePullSecrets":null,"revision":"default"}'
+        )
+        (folder / "etc/istio/pod/annotations").write_text(
+            f'sidecar.istio.io/status={status}\nsidecar.istio.io/interceptionMode="{self.mode}"\n'
+            + "".join(f'{name}="{value}"\n' for name, value in self.annotations.items())
+        )
         subprocess.run(["chown", "-R", "1337:1337", folder], check=True)
         subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
         environment = {
-            "PATH": "/usr/bin:/bin", "POD_NAME": f"{self.label}-5d4f", "POD_NAMESPACE": "shop", "INSTANCE_IP": self.address, "SERVICE_ACCOUNT": "shop",
-            "HOST_IP": "10.66.0.1", "PROXY_CONFIG": json.dumps(self.proxy_config), "CA_ADDR": f"{ISTIOD}:15012", "PILOT_CERT_PROVIDER": "istiod",
-            "TRUST_DOMAIN": "cluster.local", "ISTIO_META_CLUSTER_ID": "Kubernetes", "ISTIO_META_NODE_NAME": "node1", "ISTIO_META_INTERCEPTION_MODE": self.mode,
-            "ISTIO_META_WORKLOAD_NAME": self.label, "ISTIO_META_OWNER": f"kubernetes://apis/apps/v1/namespaces/shop/deployments/{self.label}",
-            "ISTIO_META_MESH_ID": "cluster.local", "ISTIO_META_APP_CONTAINERS": self.label, "GOMEMLIMIT": "1073741824", "GOMAXPROCS": "2", "ISTIO_CPU_LIMIT": "2",
-            "ISTIO_META_POD_PORTS": '[{"name":"http","containerPort":8080,"protocol":"TCP"}]', **self.environment,
+            "PATH": "/usr/bin:/bin",
+            "POD_NAME": f"{self.label}-5d4f",
+            "POD_NAMESPACE": "shop",
+            "INSTANCE_IP": self.address,
+            "SERVICE_ACCOUNT": "shop",
+            "HOST_IP": "10.66.0.1",
+            "PROXY_CONFIG": json.dumps(self.proxy_config),
+            "CA_ADDR": f"{ISTIOD}:15012",
+            "PILOT_CERT_PROVIDER": "istiod",
+            "TRUST_DOMAIN": "cluster.local",
+            "ISTIO_META_CLUSTER_ID": "Kubernetes",
+            "ISTIO_META_NODE_NAME": "node1",
+            "ISTIO_META_INTERCEPTION_MODE": self.mode,
+            "ISTIO_META_WORKLOAD_NAME": self.label,
+            "ISTIO_META_OWNER": "kubernetes://apis/apps/v1/namespaces/shop/deployments/"
+            + self.label,
+            "ISTIO_META_MESH_ID": "cluster.local",
+            "ISTIO_META_APP_CONTAINERS": self.label,
+            "GOMEMLIMIT": "1073741824",
+            "GOMAXPROCS": "2",
+            "ISTIO_CPU_LIMIT": "2",
+            "ISTIO_META_POD_PORTS": '[{"name":"http","containerPort":8080,"protocol":"TCP"}]',
+            **self.environment,
         }
         # As the injection template has it: transparent sockets need a capability.
-        user = ["0", "--inh-caps=+net_admin", "--bounding-set=-all,+net_admin"] if self.mode == "TPROXY" else ["1337", "--inh-caps=-all", "--bounding-set=-all"]
-        command = ["setpriv", "--regid", "1337", "--clear-groups", "--no-new-privs", "--reuid", *user, mesh.work / "pilot-agent", "proxy", "sidecar", "--domain", "shop.svc.cluster.local", "--proxyLogLevel=warning",
-                   "--proxyComponentLogLevel=misc:error", "--log_output_level=default:info", "--templateFile", mesh.work / "envoy_bootstrap.json", "--concurrency", "1"]
-        self.agent = Process(mesh, f"agent-{self.name}", mesh.inside(self.name, *command), env=environment, cwd=folder)
+        user = (
+            ["0", "--inh-caps=+net_admin", "--bounding-set=-all,+net_admin"]
+            if self.mode == "TPROXY"
+            else ["1337", "--inh-caps=-all", "--bounding-set=-all"]
+        )
+        command = [
+            "setpriv", "--regid", "1337", "--clear-groups", "--no-new-privs", "--reuid", *user,
+            mesh.work / "pilot-agent", "proxy", "sidecar", "--domain", "shop.svc.cluster.local",
+            "--proxyLogLevel=warning", "--proxyComponentLogLevel=misc:error",
+            "--log_output_level=default:info", "--templateFile", mesh.work / "envoy_bootstrap.json",
+            "--concurrency", "1",
+        ]
+        self.agent = Process(
+            mesh, f"agent-{self.name}", mesh.inside(self.name, *command), env=environment,
+            cwd=folder,
+        )
         if wait:
             until(f"{self.name}'s proxy", DEADLINE, self.is_ready)
         return self
@@ -95,7 +155,9 @@ class Pod:
         listed = self.mesh.prefix + self.name
         if self.agent:
             self.agent.kill()
-        for pid in subprocess.run(["ip", "netns", "pids", listed], capture_output=True, text=True).stdout.split():
+        for pid in subprocess.run(
+            ["ip", "netns", "pids", listed], capture_output=True, text=True
+        ).stdout.split():
             try:
                 name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
                 if name in ("envoy", "pilot-agent"):
@@ -104,10 +166,24 @@ class Pod:
                 pass
 
     def application(self, *command, uid=10001, name="app", environment=None):
-        """A command as the application's container runs it: PID 1 of a PID namespace, that user, no privileges."""
-        variables = [f"{key}={value}" for key, value in {"PYTHONUNBUFFERED": "1", "MESHIM_TERMINATION_LOG": "/nonexistent/log", **(environment or {})}.items()]
-        drop = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
-        line = self.mesh.inside(self.name, "unshare", "-p", "-f", "--kill-child", "--mount-proc", *drop, "env", *variables, *command)
+        """A command as the application's container runs it: PID 1 of a PID namespace, that user, no
+        privileges."""
+        variables = [
+            f"{key}={value}"
+            for key, value in {
+                "PYTHONUNBUFFERED": "1",
+                "MESHIM_TERMINATION_LOG": "/nonexistent/log",
+                **(environment or {}),
+            }.items()
+        ]
+        drop = [
+            "setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs",
+            "--inh-caps=-all", "--bounding-set=-all",
+        ]
+        line = self.mesh.inside(
+            self.name, "unshare", "-p", "-f", "--kill-child", "--mount-proc", *drop, "env",
+            *variables, *command,
+        )
         return Application(self, f"{name}-{self.name}", line)
 
 
@@ -120,7 +196,10 @@ class Application(Process):
 
     def beside(self, *command):
         """A command in the same container: what it said, when it has ended."""
-        line = self.pod.mesh.inside(self.pod.name, "nsenter", "-t", self.first(), "-p", "-m", "setpriv", "--reuid", "10001", "--regid", "10001", "--clear-groups", *command)
+        line = self.pod.mesh.inside(
+            self.pod.name, "nsenter", "-t", self.first(), "-p", "-m", "setpriv", "--reuid", "10001",
+            "--regid", "10001", "--clear-groups", *command,
+        )
         return subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE)
 
     def end(self):

@@ -28,13 +28,17 @@ def until(what, seconds, look):
 
 
 class Process:
-    """A program in the background, with a log; its own session. Ended, by its id, when the mesh goes down."""
+    """A program in the background, with a log and a session of its own. Ended, by its id, when the
+    mesh goes down."""
 
     def __init__(self, mesh, name, command, **more):
         self.log = mesh.work / f"{name}.log"
         with self.log.open("w") as out:
             self.log.chmod(0o666)
-            self.popen = subprocess.Popen(list(map(str, command)), stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, **more)
+            self.popen = subprocess.Popen(
+                list(map(str, command)), stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                start_new_session=True, **more,
+            )
         self.pid = self.popen.pid
         mesh.processes.append(self)
 
@@ -48,7 +52,9 @@ class Process:
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{self.log.name}: still runs after {seconds} s:\n{self.text()[-1500:]}") from None
+            raise Failed(
+                f"{self.log.name}: still runs after {seconds} s:\n{self.text()[-1500:]}"
+            ) from None
 
     def send(self, number):
         if not self.has_ended():

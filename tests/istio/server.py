@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""server.py ADDRESS:PORT...: an application that ends at SIGTERM at once, without finishing anything. /slow?SECONDS answers later."""
+"""server.py ADDRESS:PORT...: an application that ends at SIGTERM at once, without finishing
+anything. /slow?SECONDS answers later."""
+
 import http.server, os, signal, socket, socketserver, sys, threading, time
 
 
@@ -31,6 +33,8 @@ signal.signal(signal.SIGTERM, lambda *_: (print("app: got SIGTERM", flush=True),
 for given in sys.argv[1:]:
     host, port = given.rsplit(":", 1)
     Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    threading.Thread(target=Server((host.strip("[]"), int(port)), Handler).serve_forever, daemon=True).start()
+    threading.Thread(
+        target=Server((host.strip("[]"), int(port)), Handler).serve_forever, daemon=True
+    ).start()
 print("app: listening", flush=True)
 signal.pause()

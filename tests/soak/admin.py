@@ -15,10 +15,7 @@ LIVE = json.dumps(
 
 def http(status, body="", server="envoy", *headers):
     lines = [
-        f"HTTP/1.1 {status} soak",
-        f"server: {server}",
-        f"content-length: {len(body)}",
-        *headers,
+        f"HTTP/1.1 {status} soak", f"server: {server}", f"content-length: {len(body)}", *headers,
     ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
@@ -99,16 +96,8 @@ def never_ends(stream, over):
 
 
 PAGES = [
-    answers,
-    says_no,
-    lies,
-    stranger,
-    leads_out,
-    is_locked,
-    speaks_no_http,
-    claims_too_much,
-    breaks_off,
-    has_a_long_head,
+    answers, says_no, lies, stranger, leads_out, is_locked, speaks_no_http, claims_too_much,
+    breaks_off, has_a_long_head,
 ]
 CONNECTIONS = [is_silent, hangs_up, never_ends]
 AWAY = "is_away"

@@ -226,20 +226,14 @@ class Shorts:
     def one(self, code, is_stopped):
         then = "while :; do sleep 0.02; done" if is_stopped else f"(sleep 0.1 &); exit {code}"
         options = [
-            "--mesh=envoy",
-            f"--admin-url={self.url}",
-            "--timeout=1s",
-            "--on-timeout=start",
+            "--mesh=envoy", f"--admin-url={self.url}", "--timeout=1s", "--on-timeout=start",
             "--request-timeout=300ms",
         ]
         options += ["--drain", "--drain-min=0", "--drain-max=500ms", "--quit=always"]
         line = [self.meshim, *options, "--", "sh", "-c", self.SCRIPT.format(code=code, then=then)]
         began = time.monotonic()
         run = subprocess.Popen(
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
         )
         killer = threading.Timer(PATIENCE, run.kill)
@@ -266,37 +260,22 @@ def soak(meshim, minutes):
     moody, never = admin.Admin(MOOD), admin.Admin(MOOD, always=never_ready)
     log = Log(failures)
     application = [
-        sys.executable,
-        "-B",
-        str(pathlib.Path(__file__).with_name("application.py")),
+        sys.executable, "-B", str(pathlib.Path(__file__).with_name("application.py")),
         str(ORPHANS_A_MINUTE),
     ]
     options = [
-        "--mesh=envoy",
-        f"--admin-url={moody.url}",
-        "--timeout=0",
-        "--drain",
-        "--drain-min=1s",
-        "--drain-max=2s",
-        "--quit=always",
-        "--log=debug",
+        "--mesh=envoy", f"--admin-url={moody.url}", "--timeout=0", "--drain", "--drain-min=1s",
+        "--drain-max=2s", "--quit=always", "--log=debug",
     ]
     own = OWN_USER if os.getuid() == 0 else []
     supervisor = Long(
-        "the supervisor",
-        [*own, meshim, *options, "--", *application],
-        stdout=subprocess.PIPE,
-        stderr=log.writer,
-        text=True,
+        "the supervisor", [*own, meshim, *options, "--", *application], stdout=subprocess.PIPE,
+        stderr=log.writer, text=True,
     )
     waiting = Long(
         "the waiting run",
         [
-            meshim,
-            "wait",
-            "--mesh=envoy",
-            f"--admin-url={never.url}",
-            "--timeout=0",
+            meshim, "wait", "--mesh=envoy", f"--admin-url={never.url}", "--timeout=0",
             "--request-timeout=1s",
         ],
         stderr=subprocess.DEVNULL,

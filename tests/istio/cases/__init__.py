@@ -4,4 +4,9 @@ Owns the list. A case cleans up nothing: mesh.clear() does, after each.
 """
 from . import doctoring, listening, quitting, stopping, waiting
 
-CASES = {name: function for subject in (waiting, quitting, stopping, listening, doctoring) for name, function in vars(subject).items() if getattr(function, "is_case", False)}
+CASES = {
+    name: function
+    for subject in (waiting, quitting, stopping, listening, doctoring)
+    for name, function in vars(subject).items()
+    if getattr(function, "is_case", False)
+}

@@ -13,7 +13,9 @@ spec:
   workloadSelector: { labels: { app: shop } }
   configPatches:
   - applyTo: HTTP_FILTER
-    match: { listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } } }
+    match:
+      listener:
+        filterChain: { filter: { name: envoy.filters.network.http_connection_manager } }
     patch:
       operation: INSERT_BEFORE
       value:

@@ -1,4 +1,5 @@
-"""Asking the agent to end: a Job's classic sidecar, a native one, and one that is ending already."""
+"""Asking the agent to end: a Job's classic sidecar, a native one, one that is ending already."""
+
 import signal, time
 
 from process import Process, expect, until
@@ -15,7 +16,11 @@ def quit_ends_a_classic_sidecar_and_leaves_a_native_one_alone(mesh):
     native = mesh.pod("cli", native=True).start()
     application = native.application(mesh.meshim, "--quit=always", "--", "sh", "-c", "exit 4")
     expect(application.wait() == 4, "the code is not the application's", application.text())
-    expect("native" in application.text() and not native.agent.has_ended() and native.is_ready(), "a native sidecar was asked", application.text())
+    expect(
+        "native" in application.text() and not native.agent.has_ended() and native.is_ready(),
+        "a native sidecar was asked",
+        application.text(),
+    )
 
 
 @case
@@ -38,7 +43,9 @@ def a_missing_command_does_not_keep_the_sidecar(mesh):
 
 
 SINK = """import socket, sys, time
-s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 s.bind(('0.0.0.0', 9090)); s.listen(); print('ready', flush=True)
 c, _ = s.accept(); total = 0
 while True:
@@ -48,7 +55,10 @@ while True:
     time.sleep(.02)
 print('total', total, flush=True)
 """
-SOURCE = "import socket; s=socket.create_connection(('reviews.shop.svc.cluster.local',9090)); s.sendall(b'x'*12000000); s.close()"
+SOURCE = (
+    "import socket; s=socket.create_connection(('reviews.shop.svc.cluster.local',9090)); "
+    "s.sendall(b'x'*12000000); s.close()"
+)
 
 
 @case
@@ -56,7 +66,9 @@ def a_jobs_last_twelve_megabytes_reach_a_slow_receiver(mesh):
     pod = mesh.pod("app").start()
     sink = Process(mesh, "sink", mesh.inside("srv", "/usr/bin/python3", "-c", SINK))
     until("the receiver", 10, lambda: "ready" in sink.text())
-    application = pod.application(mesh.meshim, "--quit=always", "--", "/usr/bin/python3", "-c", SOURCE)
+    application = pod.application(
+        mesh.meshim, "--quit=always", "--", "/usr/bin/python3", "-c", SOURCE
+    )
     expect(application.wait() == 0, "the job", application.text())
     sink.wait()
     received = int(sink.text().split()[-1])

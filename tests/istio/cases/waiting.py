@@ -27,7 +27,11 @@ def waits_for(pod, before_start):
     until("meshim waits", 20, lambda: "waiting for" in application.text())
     before_start()
     expect(application.wait() == 0, "the application did not start", application.text())
-    expect("agent says 200" in application.text(), "the application started before the proxy was ready", application.text())
+    expect(
+        "agent says 200" in application.text(),
+        "the application started before the proxy was ready",
+        application.text(),
+    )
     expect(not blamed(pod), "the agent's log has lines because of us", *blamed(pod)[:3])
 
 
@@ -50,9 +54,15 @@ def an_istiod_that_comes_late_is_waited_for(mesh):
 def beside_a_ready_proxy_the_application_starts_before_istios_own_wait_has_looked(mesh):
     pod = mesh.pod("app").start()
     application = asks_when_it_starts(pod)
-    # It sleeps for a period before it looks first. Ten times its usual half second, so that a busy machine cannot turn the order.
-    peer = Process(mesh, "peer", mesh.inside("app", mesh.work / "pilot-agent", "wait", "--periodMillis=5000"))
-    expect(application.wait() == 0 and not peer.has_ended(), "pilot-agent wait was faster", application.text(), peer.text())
+    # It sleeps for a period before it looks first. Ten times its usual half second, so that a busy
+    # machine cannot turn the order.
+    peer = Process(
+        mesh, "peer", mesh.inside("app", mesh.work / "pilot-agent", "wait", "--periodMillis=5000")
+    )
+    expect(
+        application.wait() == 0 and not peer.has_ended(), "pilot-agent wait was faster",
+        application.text(), peer.text(),
+    )
     expect(peer.wait() == 0, "pilot-agent wait", peer.text())
 
 
@@ -63,7 +73,11 @@ def an_absent_istiod_is_named_and_the_agents_log_stays_clean(mesh):
     pod.start(wait=False)
     application = asks_when_it_starts(pod, "--timeout=12s")
     expect(application.wait() == 124, "not 124", application.text())
-    expect("is istiod reachable from this pod?" in application.text(), "the cause is not named", application.text())
+    expect(
+        "is istiod reachable from this pod?" in application.text(),
+        "the cause is not named",
+        application.text(),
+    )
     blamed = [line for line in pod.agent.text().splitlines() if "NOT ready" in line]
     expect(not blamed, "the agent logs our looks", *blamed[:3])
 
@@ -88,8 +102,15 @@ def an_envoy_that_keeps_ending_is_told_from_a_missing_sidecar(mesh):
 def a_rejected_configuration_is_named_and_the_agent_is_left_in_peace(mesh):
     pod = mesh.pod("app").start()
     mesh.apply("broken", REJECTED)
-    # A proxy that runs already shows when istiod has read the file; one that starts then never gets ready.
-    until("istiod pushes it", 40, lambda: re.search(r"lds\.update_rejected: [1-9]", pod.admin("/stats?filter=lds.update_rejected")[1]))
+    # A proxy that runs already shows when istiod has read the file; one that starts then never gets
+    # ready.
+    until(
+        "istiod pushes it",
+        40,
+        lambda: re.search(
+            r"lds\.update_rejected: [1-9]", pod.admin("/stats?filter=lds.update_rejected")[1]
+        ),
+    )
     pod.stop_proxy()
     pod.start(wait=False)
     until("Envoy is LIVE", DEADLINE, lambda: "LIVE" in pod.admin("/ready")[1])
@@ -100,6 +121,7 @@ def a_rejected_configuration_is_named_and_the_agent_is_left_in_peace(mesh):
     expect("rejected" in application.text(), "the cause is not named", application.text())
     lines = pod.agent.text().count("NOT ready") - before
     took = time.monotonic() - began
-    # Full pace for the first second, then at most twice a second; and what an error makes of it is a line each.
+    # Full pace for the first second, then at most twice a second; and what an error makes of it is
+    # a line each.
     expect(lines <= 75 + 2 * took, f"{lines} lines in the agent's log in {took:.0f} s")
     return f"{lines} lines in {took:.0f} s"
