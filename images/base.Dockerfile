@@ -1,6 +1,6 @@
 # A base image with meshim as its entrypoint, for applications that bring everything else
 # themselves:
-#   FROM registry.example/meshim-base:0.1.0
+#   FROM registry.example/meshim-base:0.2.0
 #   COPY app /app
 #   CMD ["/app", "--port=8080"]
 # What is in CMD is waited for and then started; MESHIM_* variables are the settings.

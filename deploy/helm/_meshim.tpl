@@ -7,7 +7,7 @@ Named templates for a chart, to copy into its templates/ folder. In the pod's te
         volumeMounts:
         {{- include "meshim.mount" . | nindent 8 }}
       volumes:
-      {{- include "meshim.volume" (dict "image" "registry.example/meshim:0.1.0") | nindent 6 }}
+      {{- include "meshim.volume" (dict "image" "registry.example/meshim:0.2.0") | nindent 6 }}
 
 The command is the image's entrypoint, written out: Kubernetes does not know it. Needs image volumes (Kubernetes 1.35).
 */ -}}

@@ -2,7 +2,7 @@
 from cases import UNREACHABLE, case, pod, pod_of, server
 from cluster import expect, until
 
-IMAGE = "registry.example/meshim:0.1.0"
+IMAGE = "registry.example/meshim:0.2.0"
 ON_LOOPBACK = "listens on 127.0.0.1 only, port 8080"
 
 

@@ -12,3 +12,4 @@ mod options;
 mod page;
 mod security;
 mod support;
+mod versions;
