@@ -53,6 +53,13 @@ fn the_wait_is_bounded_and_a_stop_signal_ends_it() {
             .expect_stderr(&["no proxy", "there is no proxy in this pod"]);
         quits(&["--absent-after=100ms"], "/no/such").run().expect_code(127);
         quits(&["--mesh=none"], "/no/such").run().expect_code(127);
+        // Whoever was never seen has not ended.
+        let run = quits(&["--mesh=istio"], "true").spawn();
+        run.wait_for_stderr("waiting for");
+        run.signal(Signal::SIGTERM);
+        let ended = run.wait().expect_code(143);
+        assert!(!ended.stderr.contains("has ended"), "{}", ended.stderr);
+        ended.expect_stderr(&["nobody listens where the istio proxy is expected"]);
         // A wrong timeout is two minutes.
         let run = quits(&["--timeout=soon"], "true").spawn();
         run.wait_for_stderr("waiting for");

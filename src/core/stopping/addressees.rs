@@ -48,7 +48,7 @@ pub enum NoAddressee {
     Native,
     /// It is ending already.
     Ending(Mesh),
-    /// It has ended.
+    /// It has ended, or was never there.
     Gone(Mesh),
     /// Only this container was asked to stop.
     OnlyThisContainer(Mesh),
@@ -74,7 +74,9 @@ impl fmt::Display for NoAddressee {
                  again: not asked",
             ),
             Self::Ending(mesh) => write!(f, "the {mesh} proxy is ending already: not asked"),
-            Self::Gone(mesh) => write!(f, "the {mesh} proxy has ended: nobody is left to ask"),
+            Self::Gone(mesh) => {
+                write!(f, "nobody listens where the {mesh} proxy is expected: nobody is asked")
+            }
             Self::OnlyThisContainer(mesh) => write!(
                 f,
                 "the {mesh} proxy is not ending, so this container alone was told to stop: the \
