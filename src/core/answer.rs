@@ -40,9 +40,9 @@ pub enum Fault {
     /// The kernel has no descriptor or memory left for a connection, which may pass.
     #[error("cannot connect: {0}")]
     Exhausted(String),
-    /// The request was sent whole, and the connection ended before the answer was complete: what a
-    /// server does that ends at once. Only requests that change something tell this from
-    /// [`Fault::Broken`].
+    /// The request was sent whole, and the connection ended without an answer: what a server does
+    /// that ends at once, and one that only hangs up. Only requests that change something tell this
+    /// from [`Fault::Broken`].
     #[error("the connection was cut after the request was sent: {0}")]
     Cut(String),
     /// Bytes that are no HTTP/1.1, a connection closed too early, a body past its bound.

@@ -19,6 +19,7 @@ use crate::support::shared::poll;
 use crate::support::standin::StandIn;
 
 const QUIT: &str = "/quitquitquit";
+const HALF_A_BODY: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\n\r\nO";
 
 fn proxy() -> StandIn {
     let proxy = StandIn::new();
@@ -94,8 +95,7 @@ fn each_answer_is_told_apart_and_none_changes_the_exit_code() {
         (Reply::envoy(404, ""), "enableShutdownEndpoint"),
         (Reply::envoy(405, ""), "405, this endpoint takes no POST"),
         (Reply::Garbage, "no usable HTTP answer"),
-        (Reply::Hangup, "it cut the connection"),
-        (Reply::HalfHeadThenClose, "it cut the connection"),
+        (Reply::Recorded(HALF_A_BODY), "200"),
         (Reply::plain(200, "OK").closing(), "200"),
     ];
     for (reply, said) in table {
@@ -103,6 +103,24 @@ fn each_answer_is_told_apart_and_none_changes_the_exit_code() {
         proxy.says(QUIT, reply);
         running(&proxy, "exit 3").run().expect_code(3).expect_stderr(&[said]);
         assert_eq!(proxy.count(QUIT), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_proxy_that_ends_without_an_answer_is_told_from_a_server_that_hangs_up() {
+    for reply in [Reply::Hangup, Reply::HalfHeadThenClose] {
+        let (mut ending, gate) = (proxy(), Gate::default());
+        ending.says(QUIT, reply.clone().held(&gate));
+        let run = running(&ending, "exit 3").spawn();
+        ending.wait_for_requests(QUIT, 1);
+        ending.close();
+        run.wait().expect_code(3).expect_stderr(&["was asked to end", "cut the connection and is"]);
+        // A server that goes on listening has not been told anything, and is asked again.
+        let server = proxy();
+        server.script(QUIT, [reply.clone(), reply, Reply::envoy(404, "")]);
+        let ended = running(&server, "exit 3").run().expect_code(3);
+        ended.expect_stderr(&["the proxy will not end: ", "404, there is no such endpoint"]);
+        assert_eq!(server.count(QUIT), 3);
     }
 }
 

@@ -38,6 +38,8 @@ struct AskedProxy {
 struct AskedEndpoint {
     endpoint: Endpoint,
     said: Told,
+    /// Has it cut the connection without an answer?
+    has_cut: bool,
 }
 
 /// How asking one proxy came out.
@@ -84,7 +86,7 @@ impl Quit {
         let proxy = |endpoints: Vec<Endpoint>| AskedProxy {
             endpoints: endpoints
                 .into_iter()
-                .map(|endpoint| AskedEndpoint { endpoint, said: never() })
+                .map(|endpoint| AskedEndpoint { endpoint, said: never(), has_cut: false })
                 .collect(),
             turn: 0,
             due: Duration::ZERO,
@@ -120,9 +122,14 @@ impl Quit {
     pub fn on(&mut self, now: Duration, index: usize, answer: &Result<Answer, Fault>) {
         let Some(proxy) = self.proxies.get_mut(index) else { return };
         let asked = &mut proxy.endpoints[proxy.turn];
-        asked.said = judge(answer);
+        let is_first_cut = matches!(answer, Err(Fault::Cut(_))) && !asked.has_cut;
+        asked.hears(answer);
         if let Told::Yes(how) = &asked.said {
             proxy.outcome = Some(Outcome::Agreed(format!("{}: {how}", asked.endpoint)));
+            return;
+        }
+        if is_first_cut {
+            proxy.due = now + FIRST_PAUSE;
             return;
         }
         match proxy.after(proxy.turn + 1) {
@@ -182,6 +189,20 @@ impl AskedProxy {
     }
 }
 
+impl AskedEndpoint {
+    /// A proxy that ends at once may not get its answer out: it cuts the connection, and nobody
+    /// listens there afterwards. A server that only hangs up goes on listening.
+    fn hears(&mut self, answer: &Result<Answer, Fault>) {
+        self.said = match judge(answer) {
+            Told::Closed if self.has_cut => Told::Yes("it cut the connection and is gone".into()),
+            // On its way out, what it does to a new connection means nothing.
+            Told::No(why) if self.has_cut && answer.is_err() => Told::Later(why),
+            said => said,
+        };
+        self.has_cut |= matches!(answer, Err(Fault::Cut(_)));
+    }
+}
+
 /// What one answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
@@ -197,10 +218,7 @@ enum Told {
 fn judge(answer: &Result<Answer, Fault>) -> Told {
     let status = match answer {
         Ok(answer) => answer.status,
-        // A proxy that ends at once may not get its answer out.
-        Err(Fault::Cut(_)) => {
-            return Told::Yes("it cut the connection, as a proxy that ends does".to_owned());
-        }
+        Err(Fault::Cut(_)) => return Told::Later("it hangs up without an answer".to_owned()),
         Err(Fault::Refused | Fault::NoSocket) => return Told::Closed,
         Err(fault @ (Fault::Silent | Fault::Exhausted(_))) => {
             return Told::Later(fault.to_string());

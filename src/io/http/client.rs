@@ -115,10 +115,12 @@ impl Client {
                 }
                 exchanged => exchanged?,
             };
-            let agreed = changes && response.status().is_success();
+            let (status, agreed) = (response.status().as_u16(), response.status().is_success());
             let (head, is_whole) = match read(response, sink).await {
                 // The status is the answer; what a server that ends writes behind it may be lost.
-                Err(Fault::Broken(why)) if agreed => return Err(Fault::Cut(why)),
+                Err(Fault::Broken(_)) if agreed && changes => {
+                    (Head { status, server: None }, false)
+                }
                 read => read?,
             };
             Ok((head, is_whole.then_some(sender)))

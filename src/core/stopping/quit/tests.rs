@@ -44,12 +44,10 @@ fn one(ports: &[u16]) -> Quit {
 
 #[test]
 fn answers_are_told_apart() {
-    let cut = Err(Fault::Cut("reset".to_owned()));
     let garbage = Err(Fault::Broken("invalid HTTP version parsed".to_owned()));
     let unreachable = Err(Fault::Unreachable("permission denied".to_owned()));
     for (answer, agreed, part) in [
         (status(200), true, "200"),
-        (cut, true, "cut the connection"),
         (garbage, false, "no usable HTTP answer"),
         (unreachable, false, "permission denied"),
         (status(403), false, "loopback"),
@@ -74,6 +72,37 @@ fn a_proxy_that_is_busy_is_asked_again() {
     assert_eq!(outcomes, [Outcome::Agreed(format!("{}: 200", endpoint(1)))]);
     assert_eq!(posts.len(), 3);
     assert!(over < 200 * MS, "{over:?}");
+}
+
+fn cut() -> Answered {
+    Err(Fault::Cut("reset".to_owned()))
+}
+
+#[test]
+fn a_cut_connection_is_an_end_only_where_nobody_listens_afterwards() {
+    // It is asked again before anybody else is: Envoy must not be ended beside an agent that ends.
+    for cuts in 1..4 {
+        let world = |_, count| if count <= cuts { cut() } else { Err(Fault::Refused) };
+        let (outcomes, over, posts) = simulate(one(&[1]), world);
+        let Outcome::Agreed(said) = &outcomes[0] else { panic!("{outcomes:?}") };
+        assert!(said.contains("127.0.0.1:1/quitquitquit: it cut the connection and is"), "{said}");
+        assert!(posts.len() == cuts + 1 && over < 500 * MS, "{over:?} {posts:?}");
+    }
+    let world = |port, count| match (port, count) {
+        (1, 1) => cut(),
+        (1, _) => Err(Fault::Refused),
+        _ => panic!("the agent is ending"),
+    };
+    assert!(matches!(simulate(one(&[1, 2]), world).0[0], Outcome::Agreed(_)));
+    // A server that only hangs up has not been told anything, and another endpoint has its turn.
+    let (outcomes, over, _) = simulate(one(&[1]), |_, _| cut());
+    let Outcome::Refused(said) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(said.contains("it hangs up without an answer (until the last try)"), "{said}");
+    assert!(over >= 9 * BUDGET / 10, "{over:?}");
+    let world = |port, _| if port == 1 { cut() } else { status(200) };
+    let (outcomes, _, posts) = simulate(one(&[1, 2]), world);
+    assert_eq!(outcomes, [Outcome::Agreed(format!("{}: 200", endpoint(2)))]);
+    assert_eq!(posts, [1, 1, 2]);
 }
 
 #[test]
