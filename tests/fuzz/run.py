@@ -144,7 +144,7 @@ def report():
     section = f"""\
 ## Fuzzing
 
-`tests/fuzz/run.py` on {datetime.date.today()}, at {commit} ({machine()}):
+`tests/fuzz/run.py`, last on {datetime.date.today()} at {commit} ({machine()}):
 {hours}, those of all targets added up, in which they had {of_cpu} of CPU. Each
 execution is one input that libFuzzer has made from real answers, and for which a law of
 `tests/properties/laws` held, under AddressSanitizer and with checks for overflow; edges are the

@@ -17,6 +17,7 @@ use self::targets::{TARGETS, Try};
 
 static CHOSEN: OnceLock<Try> = OnceLock::new();
 
+#[expect(clippy::disallowed_methods, reason = "main is libFuzzer's, and does not return here")]
 fn choose() {
     let wanted = std::env::var("MESHIM_FUZZ").unwrap_or_default();
     let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
