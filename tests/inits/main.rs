@@ -5,6 +5,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod cases;
 mod peers;
 
 use std::path::Path;

@@ -1,8 +1,4 @@
-//! The cases of the inits' own suites around meshim, written anew. Every case of the originals has
-//! a row in [`CASES`]: the same, or differs, and why.
-//!
-//! tini: `test/run_inner_tests.py`. dumb-init: `tests/*_test.py`. catatonit: its issues 4 and 5.
-//! Istio: `TestHandleQuit` of `pilot/cmd/pilot-agent/status/server_test.go`.
+//! The cases of the inits' own suites around meshim, written anew; which there are is in `cases`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,113 +10,9 @@ use crate::support::standin::StandIn;
 
 use super::{MESHIM, init_of, send};
 
-/// Where a case of the originals is, and what meshim does about it.
-enum Here {
-    /// The same, held by this test.
-    Same(&'static str),
-    /// Something else, for this reason.
-    Differs(&'static str),
-}
-use Here::{Differs, Same};
-
-/// Every case of the originals.
-const CASES: &[(&str, Here)] = &[
-    ("tini: exit codes, and -e for each of them", Same("each_exit_code_alone_counts_as_zero")),
-    ("tini: -P, a command behind the application", Differs("no such thing: --quit is for proxies")),
-    ("tini: -P twice, a chain of commands", Differs("no such thing: --quit is for proxies")),
-    ("tini: reaping", Same("orphans_are_reaped_and_groups_are_signalled_as_by_the_others")),
-    (
-        "tini: reaping with -s and TINI_SUBREAPER",
-        Differs("no option: meshim is always a subreaper when it is not PID 1"),
-    ),
-    ("tini: -w, a line for each orphan", Differs("reaping says nothing: it is not news")),
-    (
-        "tini: TERM, USR1 and USR2 end a program without handlers",
-        Same("a_signal_ends_what_has_no_handler"),
-    ),
-    ("tini: -g, a group", Same("a_group_whose_leader_ignores_the_signal_ends_with_the_rest")),
-    ("tini: TINI_KILL_PROCESS_GROUP", Differs("the variable is MESHIM_SIGNAL_GROUP")),
-    (
-        "tini: a warning where it cannot reap",
-        Differs("meshim is always a subreaper when it is not PID 1"),
-    ),
-    (
-        "tini: mask and ignored signals of the application",
-        Same("mask_and_ignored_signals_are_the_original_ones"),
-    ),
-    ("tini: parent death signal", Same("tests/it/parent_death.rs")),
-    (
-        "dumb-init: signals are passed on",
-        Same("every_signal_that_any_of_the_others_forwards_is_forwarded"),
-    ),
-    ("dumb-init: rewritten signals", Same("signals_are_rewritten_as_by_dumb_init")),
-    ("dumb-init: ignored signals", Same("signals_are_rewritten_as_by_dumb_init")),
-    (
-        "dumb-init: rewrites of TSTP, TTIN, TTOU stop it",
-        Differs("meshim never stops for a signal it passes on"),
-    ),
-    (
-        "dumb-init: a session is signalled as a whole",
-        Same("a_group_whose_leader_ignores_the_signal_ends_with_the_rest"),
-    ),
-    (
-        "dumb-init: without setsid the child alone",
-        Same("without_a_group_the_child_alone_gets_the_signal"),
-    ),
-    (
-        "dumb-init: TERM for all when the child ends",
-        Differs("who outlives the application is ended by the container's end"),
-    ),
-    (
-        "dumb-init: without setsid no TERM for others when the child ends",
-        Same("who_outlives_the_application_gets_no_signal"),
-    ),
-    (
-        "dumb-init: a command that is not there",
-        Same("a_command_that_is_not_there_is_127_and_named"),
-    ),
-    (
-        "dumb-init: exit status, by code and by signal",
-        Same("exit_codes_are_passed_on_as_by_the_others"),
-    ),
-    ("dumb-init: the working directory stays", Same("the_working_directory_stays")),
-    ("dumb-init: a shell in the background, a terminal", Same("tests/it/terminal.rs")),
-    ("dumb-init: stops and continues with its child", Same("tests/it/terminal.rs")),
-    ("dumb-init: help, version, bad arguments", Differs("meshim's own words: src/config/tests.rs")),
-    (
-        "dumb-init: --verbose, with and without a single child",
-        Differs("--log debug, its own words"),
-    ),
-    ("catatonit #4: two deaths, one SIGCHLD", Same("the_childs_end_is_not_lost_among_others")),
-    ("catatonit #5: an exit code of 127", Same("exit_code_127_is_an_end_like_others")),
-    ("istio: quit by POST", Same("istios_quit_handler_gets_what_it_demands")),
-    ("istio: quit by POST over IPv6", Same("istios_quit_handler_gets_what_it_demands")),
-    ("istio: quit needs POST", Same("istios_quit_handler_gets_what_it_demands")),
-    ("istio: quit needs localhost", Same("istios_quit_handler_gets_what_it_demands")),
-];
-
-fn meshim(options: &[&str], command: &[&str]) -> Process {
+pub(crate) fn meshim(options: &[&str], command: &[&str]) -> Process {
     let (program, own) = (MESHIM.line[0], ["--mesh=none", "--supervise"]);
     Process::spawn(Command::new(program).args(own).args(options).arg("--").args(command))
-}
-
-#[test]
-fn every_case_of_the_originals_has_a_test_or_a_reason() {
-    let tests = [include_str!("main.rs"), include_str!("peers.rs")].concat();
-    for (case, here) in CASES {
-        match here {
-            Same(test) if test.starts_with("tests/") => {
-                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(test);
-                assert!(path.exists(), "{case}: {test}");
-                println!("{case}: same ({test})");
-            }
-            Same(test) => {
-                assert!(tests.contains(&format!("fn {test}()")), "{case}: {test}");
-                println!("{case}: same");
-            }
-            Differs(why) => println!("{case}: differs: {why}"),
-        }
-    }
 }
 
 #[test]
