@@ -48,7 +48,7 @@ pub(super) fn parse_target(text: &str, remote: Remote) -> Result<ProbeTarget, St
             Err(error) if text.starts_with("https://") => {
                 Err(format!("{error}, or tcp:// and see whether the port takes connections"))
             }
-            Err(error) if text.contains("://") || text.starts_with("unix:") => Err(error),
+            Err(error) if text.starts_with("http://") || text.starts_with("unix:") => Err(error),
             Err(_) => Err(format!(
                 "`{text}` is no target; write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080"
             )),
@@ -89,6 +89,10 @@ mod tests {
     fn what_is_no_target_is_refused_with_one() {
         let table = [
             ("127.0.0.1:8080", "write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080"),
+            (
+                "grpc://127.0.0.1:8080",
+                "write http://127.0.0.1:8080/healthz or tcp://127.0.0.1:8080",
+            ),
             ("tcp://127.0.0.1", "write tcp://127.0.0.1:8080"),
             ("tcp://127.0.0.1:8080/x", "write tcp://127.0.0.1:8080"),
             ("tcp://10.0.0.1:80", "leads out of this pod"),

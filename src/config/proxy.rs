@@ -31,7 +31,13 @@ impl Reader<'_> {
             self.optional("admin_url", args.admin_url.as_ref(), |text| parse_admin(text, remote));
         let ready =
             self.optional("ready_url", args.ready_url.as_ref(), |text| parse_ready(text, remote));
-        let given = Given { mesh: mesh?, admin: admin?, ready: ready? };
+        let mut given = Given { mesh: mesh?, admin: admin?, ready: ready? };
+        // `MESHIM_MESH=none` switches meshim off in a manifest that stays as it is.
+        if given.mesh == Some(Mesh::None) {
+            let both_typed = |url: &Option<OsString>| args.mesh.is_some() && url.is_some();
+            given.admin.take_if(|_| !both_typed(&args.admin_url));
+            given.ready.take_if(|_| !both_typed(&args.ready_url));
+        }
         match given.mesh {
             Some(Mesh::None) if given.ready.is_some() => {
                 self.problem(

@@ -105,6 +105,7 @@ mod tests {
 
     use super::super::tests::{refused, run, run_with};
     use super::*;
+    use crate::core::mesh::Mesh;
     use crate::core::proxy::Given;
 
     #[test]
@@ -163,6 +164,15 @@ mod tests {
             let error = refused(&[args, &["--", "a"]].concat(), &[]);
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn the_variable_that_switches_off_contradicts_no_url() {
+        let urls = ["--admin-url=unix:/a", "--ready-url=http://127.0.0.1:1/"];
+        let switched_off = run_with(&urls, &[("MESHIM_MESH", "none")]).wait.given;
+        assert_eq!((switched_off.mesh, switched_off.has_urls()), (Some(Mesh::None), false));
+        let variables = [("MESHIM_ADMIN_URL", "unix:/a"), ("MESHIM_READY_URL", "unix:/b")];
+        assert!(!run_with(&["--mesh=none"], &variables).wait.given.has_urls());
     }
 
     #[test]

@@ -53,10 +53,11 @@ fn is_word(arg: &OsStr, word: &str) -> bool {
 /// subcommand for that would be built at each start.
 pub(super) fn spelt_out(args: &[OsString]) -> Vec<OsString> {
     match args {
-        [name, help, sub @ ..] if help == "help" && sub.len() <= 1 => {
-            let words = [name].into_iter().chain(sub).cloned();
+        [name, help, sub @ ..] if help == "help" => {
+            let words = [name].into_iter().chain(sub.first().filter(|sub| *sub != "help")).cloned();
             words.chain(["--help".into()]).collect()
         }
+        [name, version] if version == "version" => vec![name.clone(), "--version".into()],
         _ => args.to_vec(),
     }
 }
@@ -149,7 +150,8 @@ fn owners(command: &Command, option: &str) -> Option<String> {
         command.get_subcommands().filter(has).map(|sub| format!("`meshim {}`", sub.get_name()));
     let owners: Vec<String> = run.into_iter().chain(subs).collect();
     let verb = if owners.len() > 1 { "have" } else { "has" };
-    (!owners.is_empty()).then(|| format!("{} {verb}", owners.join(" and ")))
+    // What nearly all have tells nothing.
+    matches!(owners.len(), 1..=2).then(|| format!("{} {verb}", owners.join(" and ")))
 }
 
 /// A word where an option or a subcommand was expected.
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_option_that_is_not_understood_is_named_with_what_would_be_right() {
-        let table: [(&[&str], &str); 16] = [
+        let table: [(&[&str], &str); 17] = [
             (&["--tiemout=5s", "--", "a"], "did you mean --timeout? See meshim --help"),
             (&["-t", "5s", "--", "a"], "`meshim` has no option -t; see meshim --help"),
             (&["wait", "--drian"], "`meshim wait` has no option --drian; see meshim wait --help"),
@@ -223,6 +225,7 @@ mod tests {
                 &["--output", "json", "--", "a"],
                 "`meshim` has no option --output, `meshim check` and `meshim doctor` have; see",
             ),
+            (&["check", "--timeout=1s"], "`meshim check` has no option --timeout; "),
             (&["quit", "--drain-min=1s"], "`meshim -- COMMAND` and `meshim drain` have; see"),
             (&["--timeout", "-1s", "--", "a"], "--timeout: `-1s` must not be negative"),
             (&["--timeout=-1s", "--", "a"], "--timeout: `-1s` must not be negative"),
@@ -248,7 +251,10 @@ mod tests {
             other => panic!("{args:?}: {other:?}"),
         };
         assert_eq!(help(&["help"]), help(&["--help"]));
+        assert_eq!(help(&["help", "help"]), help(&["--help"]));
+        assert_eq!(help(&["version"]), help(&["--version"]));
         assert_eq!(help(&["help", "drain"]), help(&["drain", "--help"]));
+        assert_eq!(help(&["help", "drain", "now"]), help(&["drain", "--help"]));
         assert!(refused(&["help", "drian"], &[]).contains("did you mean `meshim drain`?"));
         assert!(matches!(loaded(&["--", "help"], &[]), Ok(Job::Run(_))));
     }

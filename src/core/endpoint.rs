@@ -50,8 +50,7 @@ pub enum Host {
 pub enum BadEndpoint {
     /// Neither `http://` nor `unix:`.
     #[error(
-        "`{0}` is no URL that meshim speaks; write http://127.0.0.1:15000/path or \
-         unix:/path/admin.sock"
+        "`{0}` is no URL that meshim speaks; write http://127.0.0.1:PORT or unix:/path/admin.sock"
     )]
     Scheme(String),
     /// TLS inside a pod is left to the mesh.

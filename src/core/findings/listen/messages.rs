@@ -136,9 +136,15 @@ fn wanted(facts: &Facts<'_>, ports: &str) -> &'static str {
 }
 
 /// Where the fact behind a finding comes from.
-const fn source(case: &PortCase, forwarding: Option<&Forwarding>) -> &'static str {
+fn source(case: &PortCase, forwarding: Option<&Forwarding>) -> &'static str {
     match (case.kind, forwarding) {
         (Kind::HeldByProxy | Kind::InUse, _) => "the kernel's table of listening sockets; bind(2)",
+        // What the proxy forwards to has no part in it.
+        (Kind::Nobody, forwarding)
+            if forwarding.is_none_or(|forwarding| forwarding.named.is_none()) =>
+        {
+            "the kernel's table of listening sockets"
+        }
         (Kind::Reserved, _) => "istio: application requirements; the profiles of the other meshes",
         (Kind::ProxysUser, _) => "xt_owner compares the ids of the socket's creator",
         _ if case.by_the_kernel => {

@@ -34,7 +34,7 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<String> {
         not_seen.push(format!("which process has which socket: {unread}"));
     } else if unsure.any(|(socket, _)| socket.holder == Holder::Unseen) {
         not_seen.push(format!(
-            "the sockets of {} processes of other users (run the check as the application's user): \
+            "the sockets of other users' processes ({}; run the check as the application's user): \
              a socket is taken for the application's unless its user or port is the proxy's",
             sockets.unseen_processes
         ));

@@ -119,6 +119,12 @@ fn a_port_that_is_wanted_and_that_nobody_has_is_told() {
     for (declared, severity) in table {
         let found = judged(&[app("0.0.0.0:81")], declared, &named(&[80]));
         assert_eq!(short(&found), [(Code::NobodyListens, severity)]);
+        assert_eq!(found[0].source, "read from this proxy's inbound clusters");
+    }
+    // Where no proxy has told of a port, none is the source.
+    for pod in [Pod { proxy: Proxy::of(Mesh::None), ..unseen() }, unseen()] {
+        let found = judged(&[], &["0.0.0.0:80"], &pod);
+        assert_eq!(found[0].source, "the kernel's table of listening sockets");
     }
     let neighbours = [socket("0.0.0.0:80", 1000, Holder::Nobody)];
     assert_eq!(judged(&neighbours, &["0.0.0.0:80"], &named(&[80])), []);
