@@ -186,7 +186,7 @@ impl Unsent {
     pub fn on(&mut self, now: Duration, seen: Option<Load>) {
         self.due = now + PAUSE;
         let Some(load) = seen else {
-            self.failures += 1;
+            (self.failures, self.empty) = (self.failures + 1, 0);
             return;
         };
         self.failures = 0;
@@ -287,6 +287,19 @@ mod tests {
         // One empty look between two writes is not enough.
         let busy = |now: Duration| if now < PAUSE / 2 || now > 900 * MS { 0 } else { 70_000 };
         let (end, over) = simulate(UnsentLimits::UNHURRIED, |now| Some(bytes(busy(now))));
+        assert_eq!(end, UnsentEnd::Empty);
+        assert!(over > 900 * MS, "{over:?}");
+    }
+
+    #[test]
+    fn two_empty_looks_around_one_that_failed_are_not_in_a_row() {
+        let world = |now: Duration| match now {
+            _ if now > 900 * MS => Some(bytes(0)),
+            _ if now > PAUSE * 5 / 2 => Some(bytes(9)),
+            _ if now > PAUSE / 2 && now < PAUSE * 3 / 2 => None,
+            _ => Some(bytes(0)),
+        };
+        let (end, over) = simulate(UnsentLimits::UNHURRIED, world);
         assert_eq!(end, UnsentEnd::Empty);
         assert!(over > 900 * MS, "{over:?}");
     }
