@@ -88,8 +88,10 @@ def an_envoy_that_keeps_ending_is_told_from_a_missing_sidecar(mesh):
     crashing.write_text("#!/bin/sh\nsleep 0.3\nexit 1\n")
     crashing.chmod(0o755)
     pod = mesh.pod("app", envoy=crashing)
-    application = asks_when_it_starts(pod, "--timeout=10s", "--mesh=istio")
-    for _ in range(3):
+    application = asks_when_it_starts(pod, "--timeout=10s", "--mesh=istio", "--log=debug")
+    # meshim lists sockets once a second, and an agent listens for less than that.
+    while "pilot-agent runs" not in application.text():
+        expect(not application.has_ended(), "the agent was never seen", application.text())
         pod.start(wait=False)
         until("the agent", 20, lambda: mesh.listens("app", 15020) or pod.agent.has_ended())
         pod.agent.wait(20)
