@@ -195,7 +195,7 @@ impl AskedEndpoint {
     fn hears(&mut self, answer: &Result<Answer, Fault>) {
         self.said = match judge(answer) {
             Told::Closed if self.has_cut => Told::Yes("it cut the connection and is gone".into()),
-            // On its way out, what it does to a new connection means nothing.
+            // While it ends, what it does to a new connection means nothing.
             Told::No(why) if self.has_cut && answer.is_err() => Told::Later(why),
             said => said,
         };
