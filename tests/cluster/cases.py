@@ -1,7 +1,7 @@
 """Which cases there are, and what they share. A case leaves its namespace, and nothing else has to be cleaned up after it."""
 import pathlib
 
-from cluster import expect, until
+from cluster import DEADLINE, expect, until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -63,7 +63,7 @@ def server(name, command, replicas=1, **how):
              "spec": {"selector": chosen, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}})
 
 
-def finished(space, name, seconds=120):
+def finished(space, name, seconds=DEADLINE):
     """How a Job ended: "Complete" or "Failed"."""
     def look():
         conditions = (space.get("job", name) or {}).get("status", {}).get("conditions", [])

@@ -8,7 +8,8 @@ from cluster import Cluster, Failed
 
 HERE = pathlib.Path(__file__).resolve().parent
 GROUPS = pathlib.Path("/sys/fs/cgroup")
-DEADLINE = 240
+# Of version 1 their folders, of version 2 their names in cgroup.controllers.
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 
 
 class Node:
@@ -39,8 +40,11 @@ class Node:
         # Its own waits have deadlines; it ends where one passes.
         if self.unshare.stdout.readline().strip() != "ready":
             raise Failed(f"the node did not come up; logs are in {self.work}:\n{(self.work / 'node.log').read_text()[-2000:]}")
-        first = pathlib.Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children").read_text().split()[0]
-        self.cluster = Cluster(["nsenter", f"--net=/proc/{first}/ns/net", self.programs / "kubectl", "--kubeconfig", self.work / "kubeconfig"])
+        children = pathlib.Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
+        self.first = children.read_text().split()[0]
+        inside = ["nsenter", f"--net=/proc/{self.first}/ns/net"]
+        kubectl = [self.programs / "kubectl", "--kubeconfig", self.work / "kubeconfig"]
+        self.cluster = Cluster([*inside, *kubectl])
 
     def folders(self):
         """Of version 1 each controller's own, of version 2 the one."""
@@ -49,6 +53,20 @@ class Node:
         return [folder / self.group for folder in GROUPS.iterdir() if not folder.is_symlink() and (folder / "cgroup.procs").exists()]
 
     def groups(self):
+        """The node's own; a machine that cannot have them cannot have a node."""
+        one = GROUPS / "cgroup.controllers"
+        there = one.read_text().split() if one.exists() else [path.name for path in GROUPS.iterdir()]
+        missing = [name for name in CONTROLLERS if name not in there]
+        if missing:
+            lacking = f"{GROUPS} has no control groups of {' '.join(missing)}"
+            raise Failed(f"{lacking}: no kubelet can run here")
+        try:
+            self.make_groups()
+        except OSError as error:
+            lacking = "control groups cannot be made here, which a kubelet needs"
+            raise Failed(f"{lacking}: {error}") from None
+
+    def make_groups(self):
         for folder in self.folders():
             folder.mkdir()
             for setting in ("cpuset.cpus", "cpuset.mems"):

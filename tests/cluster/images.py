@@ -2,15 +2,19 @@
 
 Owns what is in which image. Must never look at a cluster.
 """
-import hashlib, io, json, pathlib, re, subprocess, sys, tarfile
+import hashlib, io, json, os, pathlib, re, subprocess, sys, tarfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "images"))
 import oci
 
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 CREATED = "2026-01-01T00:00:00Z"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 USER = "65532:65532"
+VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+HELLO = "registry.example/hello-server:scratch"
+MESHIM = f"registry.example/meshim:{VERSION}"
 
 
 def executable(path):
@@ -21,7 +25,7 @@ def archive(out, name, files, **settings):
     """A docker-archive; its layer is not compressed, since nobody pulls it. Settings are those of an image's config."""
     layer = oci.tar(files, 0)
     config = oci.encoded({
-        "architecture": "amd64", "os": "linux", "created": CREATED, "config": {"Env": [PATH], **settings},
+        "architecture": ARCHITECTURE, "os": "linux", "created": CREATED, "config": {"Env": [PATH], **settings},
         "rootfs": {"type": "layers", "diff_ids": [oci.sha256(layer)]}, "history": [{"created": CREATED}],
     })
     named = hashlib.sha256(config).hexdigest() + ".json"
@@ -46,12 +50,18 @@ def with_libraries(files):
 def make(folder, meshim, hello_server, built):
     """The images of the manifests and of the cases, as archives in that folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
     app, alone = executable(built / "app"), executable(meshim)
-    archive(folder / "pause.tar", "docker.io/local/pause:1", {"app": app}, Entrypoint=["/app", "pause"])
-    archive(folder / "meshim.tar", f"registry.example/meshim:{version}", {"meshim": alone}, User=USER, Entrypoint=["/meshim"])
-    archive(folder / "hello.tar", "registry.example/hello-server:scratch", {"hello-server": executable(hello_server)}, User=USER, Entrypoint=["/hello-server"])
+    hello = {"hello-server": executable(hello_server)}
     both = {"app": app, "meshim": alone}
+    # A file: the image's name, what is in it, its settings.
+    wanted = {
+        "pause": ("docker.io/local/pause:1", {"app": app}, {"Entrypoint": ["/app", "pause"]}),
+        "meshim": (MESHIM, {"meshim": alone}, {"User": USER, "Entrypoint": ["/meshim"]}),
+        "hello": (HELLO, hello, {"User": USER, "Entrypoint": ["/hello-server"]}),
+    }
     for tag, signal in (("1", None), ("usr1", "SIGUSR1"), ("winch", "SIGWINCH")):
-        archive(folder / f"app-{tag}.tar", f"docker.io/local/app:{tag}", both, User="10001:10001", **({"StopSignal": signal} if signal else {}))
-    return sorted(folder.glob("*.tar"))
+        settings = {"User": "10001:10001", **({"StopSignal": signal} if signal else {})}
+        wanted[f"app-{tag}"] = (f"docker.io/local/app:{tag}", both, settings)
+    for file, (name, files, settings) in wanted.items():
+        archive(folder / f"{file}.tar", name, files, **settings)
+    return [folder / f"{file}.tar" for file in wanted]

@@ -78,4 +78,4 @@ def install(cluster):
         if done.returncode:
             raise Failed(f"helm template {chart}: {done.stderr[-1000:]}")
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-n", space, "-f", "-", text=done.stdout)
-    cluster.kubectl("-n", space, "rollout", "status", "deployment/istiod", "--timeout=180s", seconds=200)
+    cluster.kubectl("-n", space, "rollout", "status", "deployment/istiod", "--timeout=600s", seconds=620)

@@ -1,15 +1,15 @@
 """Cases: check and doctor from an ephemeral container of meshim's own image, as `kubectl debug` makes it."""
 from cases import UNREACHABLE, case, pod, pod_of, server
 from cluster import expect, until
+from images import MESHIM
 
-IMAGE = "registry.example/meshim:0.2.0"
 ON_LOOPBACK = "listens on 127.0.0.1 only, port 8080"
 
 
 def debug(space, made, name, *words, target="app"):
     """The exit code and the text of meshim in that pod."""
     aimed = [f"--target={target}"] if target else []
-    space.kubectl("debug", made, f"--image={IMAGE}", *aimed, "-c", name, "--attach=false", "--quiet", "--", "/meshim", *words)
+    space.kubectl("debug", made, f"--image={MESHIM}", *aimed, "-c", name, "--attach=false", "--quiet", "--", "/meshim", *words)
     ended = space.ended(made, name)
     return ended["exitCode"], space.logs(made, name)
 
@@ -40,8 +40,9 @@ def an_application_on_loopback_is_an_error_by_exec_and_a_warning_by_debug(space)
 @case()
 def wait_doctor_and_check_by_debug_say_why_a_pod_does_not_initialise(space):
     space.apply(pod("shop", ["/app", "serve", "0.0.0.0:8080"], native=True, annotations=UNREACHABLE))
-    until("the sidecar runs", lambda: space.state("shop", "istio-proxy").get("state", {}).get("running"))
-    for words in (["wait", "--timeout=10s"], ["doctor"], ["check"]):
+    started = lambda: "Envoy command" in space.logs("shop", "istio-proxy")
+    space.explained("shop", lambda: until("the agent starts Envoy", started))
+    for words in (["wait", "--timeout=20s"], ["doctor"], ["check"]):
         # Without a target: a container that has not been started cannot be one.
         code, text = debug(space, "shop", f"by-{words[0]}", *words, target=None)
         expect(code == 1 and "is istiod reachable from this pod?" in text, f"{words[0]} ended with {code}", text)

@@ -2,7 +2,7 @@
 import json
 
 from cases import DEPLOY, INJECTED, RESTRICTED, ROOT, case, finished, pod, pod_of
-from cluster import expect, until
+from cluster import DEADLINE, expect, until
 
 FIXTURES = ROOT / "tests" / "manifests" / "fixtures" / "policy"
 SERVERS = {"server": "hello", "server-native": "hello-native", "server-classic": "hello-classic", "server-init-container": "hello-init-container"}
@@ -102,7 +102,7 @@ def the_policy_and_the_injection_together(space):
         without = pod("without", [], labels={"meshim.io/inject": "enabled"})
         until("the policy is in force", lambda: space.kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(without), check=False).returncode)
         space.apply(pod("asking", ["/app", "serve", "0.0.0.0:8080"], native=False, labels={"meshim.io/inject": "enabled"}))
-        space.explained("asking", lambda: space.kubectl("wait", "pod/asking", "--for=condition=Ready", "--timeout=80s"))
+        space.explained("asking", lambda: space.kubectl("wait", "pod/asking", "--for=condition=Ready", f"--timeout={DEADLINE - 10}s"))
         made = space.get("pod", "asking")["spec"]["containers"]
         expect([each["name"] for each in made if each.get("command", [""])[0].endswith("meshim")] == ["app"], "not only app is behind meshim", made)
     finally:

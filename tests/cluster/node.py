@@ -8,7 +8,7 @@ import json, os, pathlib, select, socket, subprocess, sys, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 NODE, PODS, SERVICES, API = "10.77.0.1", "10.244.0.0/24", "10.96.0.0/16", "https://10.77.0.1:6443"
-DEADLINE = 120
+DEADLINE = 300
 GATES = "ContainerStopSignals=true"
 CERTIFICATES = {
     "apiserver": ("/CN=kube-apiserver", "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,"
@@ -56,6 +56,29 @@ def network():
     sh("ip", "route", "add", SERVICES, "dev", "node0")
     for setting in ("ip_forward", "conf/all/forwarding"):
         pathlib.Path(f"/proc/sys/net/ipv4/{setting}").write_text("1")
+
+
+def abilities():
+    """What a node asks of the kernel, each tried once: where one is missing, that is the sentence."""
+    layers = pathlib.Path("/run/layers")
+    for name in ("lower", "upper", "work", "all"):
+        (layers / name).mkdir(parents=True)
+    options = ",".join(f"{name}dir={layers / name}" for name in ("lower", "upper", "work"))
+    tried = {
+        "overlay filesystems in memory": ("mount", "-t", "overlay", "-o", options, "x", layers / "all"),
+        "pairs of interfaces": ("ip", "link", "add", "try0", "type", "veth", "peer", "name", "try1"),
+        "NAT by iptables": ("iptables", "-t", "nat", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "NEW",
+                            "-m", "comment", "--comment", "tried", "-m", "statistic", "--mode", "random",
+                            "--probability", "0.5", "-j", "ACCEPT"),
+    }
+    for what, command in tried.items():
+        try:
+            sh(*command)
+        except OSError as error:
+            raise OSError(f"this machine has no {what}, which a node needs: {error}") from None
+    sh("umount", layers / "all")
+    sh("ip", "link", "del", "try0")
+    sh("iptables", "-t", "nat", "-F", "OUTPUT")
 
 
 def keys():
@@ -121,6 +144,7 @@ def main(work, programs, group, *archives):
     os.environ["KUBECONFIG"] = f"{work}/kubeconfig"
     mounts()
     network()
+    abilities()
     keys()
     configurations(programs)
     etcd = "http://127.0.0.1:2379"

@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
-"""meshim on a real Kubernetes node: tests/cluster/run.py [--kubeconfig FILE] [--meshim PATH] [all|CASE...]
+"""meshim on a real Kubernetes node.
 
-Brings up a node (API server, scheduler, controllers, kubelet, containerd, kube-proxy, etcd) in namespaces of its own, with Istio and
-its injection, and takes it down again. Its programs are built from the pinned Go modules of tools/ and tests/istio/tools into target/
-(once, some minutes), its images are made here: no registry is asked. Each case is a function of manifests.py, jobs.py, rollouts.py, looks.py or stops.py, and asserts; without
-arguments those are run that CI runs, `all` are all of them. --kubeconfig runs them on another cluster, which has Istio, and the
-images of images.py under their names.
+    tests/cluster/run.py [--meshim PATH] [all|CASE...]   the cases that CI runs, all, or some
+    tests/cluster/run.py --build                         only what is built with Go
+    tests/cluster/run.py --images                        the images, for another cluster
+    tests/cluster/run.py --keep                          the node alone, until standard input ends
+    tests/cluster/run.py --kubeconfig FILE [CASE...]     the cases on another cluster
+
+Brings up a node (API server, scheduler, controllers, kubelet, containerd, kube-proxy, etcd) in
+namespaces of its own, with Istio and its injection, and takes it down again. Its programs are built
+from the pinned Go modules of tools/ and tests/istio/tools into target/ (once, some minutes), its
+images are made in target/cluster/images: no registry is asked. Each case is a function of
+manifests.py, jobs.py, rollouts.py, looks.py or stops.py, and asserts. Another cluster has Istio with
+injection, and those images under their names.
 
 Needs root, iproute2, iptables, openssl, runc, and Go 1.26 or python3-venv, by which one is fetched.
 """
@@ -29,7 +36,13 @@ def fail(text):
 
 
 def build():
-    """The node's programs; each is named as its package is, so etcd's is `server`."""
+    """Istio's programs and the node's."""
+    istio.build()
+    build_node()
+
+
+def build_node():
+    """Each program is named as its package is, so etcd's is `server`."""
     version = "k8s.io/component-base/version"
     minor = KUBERNETES.split(".")[1]
     stamps = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "module", "buildDate": "2026-01-01T00:00:00Z"}
@@ -40,11 +53,24 @@ def build():
 
 
 def released():
-    """Static builds of meshim and of the manifests' application."""
-    target = f"{os.uname().machine}-unknown-linux-musl"
-    folder = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / target / "release"
-    subprocess.run(["cargo", "build", "-q", "--release", "--locked", "--example", "hello-server", "--target", target], cwd=ROOT, check=True)
+    """Static builds of meshim and of the manifests' application, by the flags of a release."""
+    machine = os.uname().machine
+    builder = [ROOT / "images" / "build-static", "--example", machine]
+    done = subprocess.run(builder, capture_output=True, text=True)
+    if done.returncode:
+        fail(f"images/build-static: {done.stderr[-2000:]}")
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+    folder = target / f"{machine}-unknown-linux-musl" / "release"
     return folder / "meshim", folder / "examples" / "hello-server"
+
+
+def make_images(meshim=None):
+    """Those of the manifests and of the cases."""
+    released_meshim, hello_server = released()
+    meshim = meshim or released_meshim
+    if not meshim.exists():
+        fail(f"{meshim} is missing: run images/build-static")
+    return images.make(BUILT / "images", meshim, hello_server, BUILT / "bin")
 
 
 def play(cluster, names):
@@ -62,32 +88,66 @@ def play(cluster, names):
     print(f"tests/cluster/run.py: {len(names)} passed")
 
 
-def main(args):
-    options = {}
-    while args and args[0] in ("--kubeconfig", "--meshim") and len(args) > 1:
-        options[args[0]], args = pathlib.Path(args[1]).resolve(), args[2:]
+def read(args):
+    """The options, each with its path or True, and the names of the cases."""
+    options, args = {}, list(args)
+    while args and args[0].startswith("--"):
+        option = args.pop(0)
+        if option in ("--build", "--images", "--keep"):
+            options[option] = True
+        elif option in ("--kubeconfig", "--meshim") and args:
+            options[option] = pathlib.Path(args.pop(0)).resolve()
+        else:
+            fail(f"{option} is no option here, or what it needs is missing; the file's head has them")
     names = list(cases.KNOWN) if args == ["all"] else args or list(cases.DEFAULT)
     unknown = [name for name in names if name not in cases.KNOWN]
     if unknown:
         fail(f"no case {', '.join(unknown)}; there are {', '.join(cases.KNOWN)}")
+    return options, names
+
+
+def on_another(kubeconfig, names):
+    kubectl = shutil.which("kubectl") or BUILT / "bin" / "kubectl"
+    if not pathlib.Path(kubectl).exists():
+        fail("there is no kubectl in the path; --build makes one")
+    play(Cluster([kubectl, "--kubeconfig", kubeconfig]), names)
+
+
+def keep(node):
+    """For the cases' `--kubeconfig`, and for looking around."""
+    print("tests/cluster/run.py: from another shell, until this program's standard input ends:")
+    inside = f"nsenter --net=/proc/{node.first}/ns/net"
+    given = f"--kubeconfig {node.work / 'kubeconfig'}"
+    print(f"  {inside} tests/cluster/run.py {given} CASE...", flush=True)
+    sys.stdin.read()
+
+
+def main(args):
+    options, names = read(args)
+    if "--build" in options:
+        return build()
+    if "--images" in options:
+        build_node()
+        return print(*make_images(options.get("--meshim")), sep="\n")
     if "--kubeconfig" in options:
-        return play(Cluster(["kubectl", "--kubeconfig", options["--kubeconfig"]]), names)
+        return on_another(options["--kubeconfig"], names)
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     missing = {package for program, package in NEEDED.items() if not shutil.which(program)}
-    if missing or os.geteuid() != 0:
-        fail(f"needs root, and {' '.join(sorted(missing))}" if missing else "a node in namespaces of its own needs root")
-    meshim, hello_server = released()
-    meshim = options.get("--meshim", meshim)
-    if not meshim.exists():
-        fail(f"{meshim} is missing: run images/build-static")
+    if missing:
+        fail(f"needs {' '.join(sorted(missing))}")
+    if os.geteuid() != 0:
+        fail("a node in namespaces of its own needs root")
     build()
-    istio.build()
-    archives = [*images.make(BUILT / "images", meshim, hello_server, BUILT / "bin"), *istio.images(BUILT / "images")]
+    archives = [*make_images(options.get("--meshim")), *istio.images(BUILT / "images")]
     try:
         with host.Node(BUILT, archives) as node:
             began = time.monotonic()
             istio.install(node.cluster)
-            print(f"tests/cluster/run.py: the node is up in {node.took:.0f} s, Istio in {time.monotonic() - began:.0f} s", flush=True)
+            took = time.monotonic() - began
+            up = f"the node is up in {node.took:.0f} s, Istio in {took:.0f} s"
+            print(f"tests/cluster/run.py: {up}", flush=True)
+            if "--keep" in options:
+                return keep(node)
             play(node.cluster, names)
     except Failed as error:
         fail(error)

@@ -65,7 +65,7 @@ def pods_of_deploy_keep_to_a_resource_quota(space):
     for name in ("server", "server-init-container", "job-classic"):
         space.kubectl("apply", "-f", DEPLOY / f"{name}.yaml")
     for name in ("hello", "hello-init-container", "hello-job-classic"):
-        until(f"a pod of {name} is let in", lambda: space.get("pod", app=name), seconds=30)
+        until(f"a pod of {name} is let in", lambda: space.get("pod", app=name))
 
 
 @case(default=False)
