@@ -50,6 +50,34 @@ fn each_test_that_is_named_exists() {
     }
 }
 
+/// A version on the page: the file that says what is really used, and where in it.
+const VERSIONS: [(&str, &str, &str); 14] = [
+    ("v0.0.0-20260827124520-eed52ebb66ad", "tests/istio/tools/go.mod", "istio.io/istio {}"),
+    ("1.36.3", "tests/cluster/tools/go.mod", "k8s.io/kubernetes v{}\n"),
+    ("1.36.3", "tests/cluster/run.py", "KUBERNETES = \"v{}\""),
+    ("containerd 2.2", "tests/cluster/tools/go.mod", "github.com/containerd/containerd/v2 v2.2."),
+    ("1.40.0", "tests/it/support/envoy.rs", "\"{}\""),
+    ("1.36.4", "tests/it/support/envoy.rs", "\"{}\""),
+    ("1.36.4", ".ci/run", "MESHIM_TEST_ENVOY={}"),
+    ("2026-08-21", "tests/it/support/meshes/linkerd.rs", "release of {}"),
+    ("2.14.3", "tests/it/support/meshes/kuma.rs", "kuma-dp {}"),
+    ("28a963a", "tests/it/support/meshes/consul.rs", "{}"),
+    ("1.30 to 1.37", "tests/manifests/schemas.py", "[\"1.30\", \"1.37\"]"),
+    ("from 1.35", "tests/manifests/schemas.py", "WITH_IMAGE_VOLUMES = [\"1.35\""),
+    ("the policy from 1.36", "tests/manifests/schemas.py", "\"policy.yaml\": [\"1.36\""),
+    ("podman 4.3", "tests/pod/pods.py", "PLAYED_BY = \"{}\""),
+];
+
+#[test]
+fn the_versions_that_it_tells_are_those_that_are_tried() {
+    let text = page::read("docs/support.md");
+    for (version, file, form) in VERSIONS {
+        assert!(text.contains(version), "docs/support.md does not tell {version}");
+        let used = form.replace("{}", version);
+        assert!(page::read(file).contains(&used), "docs/support.md: {version} is not in {file}");
+    }
+}
+
 /// A case that nobody mentions is support that nobody hears of.
 #[test]
 fn each_case_beside_a_real_istio_about_traffic_and_stopping_is_named() {
