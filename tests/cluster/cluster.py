@@ -4,7 +4,8 @@ Owns the words with which a case asks. Must never judge; the cases do.
 """
 import json, subprocess, time
 
-# In seconds. What a case waits for takes a few on an idle machine; this is for one with a load of 20.
+# In seconds. What a case waits for takes a few on an idle machine; this is for one with a load of
+# 20.
 DEADLINE = 300
 
 
@@ -42,7 +43,10 @@ class Cluster:
 
     def kubectl(self, *words, text=None, check=True, seconds=DEADLINE):
         try:
-            done = subprocess.run([*self.command, *map(str, words)], input=text, capture_output=True, text=True, timeout=seconds)
+            done = subprocess.run(
+                [*self.command, *map(str, words)], input=text, capture_output=True, text=True,
+                timeout=seconds,
+            )
         except subprocess.TimeoutExpired:
             raise Failed(f"kubectl {' '.join(map(str, words))}: not within {seconds} s") from None
         if check and done.returncode:
@@ -54,11 +58,18 @@ class Cluster:
         self.kubectl("apply", "-f", "-", text=together(resources))
 
     def space(self, name, **labels):
-        """A new namespace with these labels; its name is new, too, on a cluster that has seen this case before."""
+        """A new namespace with these labels; its name is new, too, on a cluster that has seen this
+        case before."""
         wanted = {"generateName": f"{name[:40].replace('_', '-').strip('-')}-", "labels": labels}
-        made = self.kubectl("create", "-o", "name", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": wanted}))
+        made = self.kubectl(
+            "create", "-o", "name", "-f", "-",
+            text=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": wanted}),
+        )
         space = Space(self, made.stdout.strip().removeprefix("namespace/"))
-        until("a service account", lambda: space.kubectl("get", "serviceaccount", "default", check=False).returncode == 0)
+        until(
+            "a service account",
+            lambda: space.kubectl("get", "serviceaccount", "default", check=False).returncode == 0,
+        )
         return space
 
 
@@ -81,8 +92,11 @@ class Space:
         return done.stderr
 
     def get(self, kind, name=None, **labels):
-        """A resource, or the list of those with the labels; None where there is none of that name."""
-        which = [name] if name else ["-l", ",".join(f"{key}={value}" for key, value in labels.items())]
+        """A resource, or the list of those with the labels; None where there is none of that
+        name."""
+        which = (
+            [name] if name else ["-l", ",".join(f"{key}={value}" for key, value in labels.items())]
+        )
         done = self.kubectl("get", kind, *which, "-o", "json", check=False)
         if done.returncode and "NotFound" in done.stderr:
             return None
@@ -97,14 +111,21 @@ class Space:
     def state(self, pod, container):
         """The container's own part of the pod's status, or {}."""
         status = (self.get("pod", pod) or {}).get("status", {})
-        parts = [part for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses") for part in status.get(kind, [])]
+        parts = [
+            part
+            for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+            for part in status.get(kind, [])
+        ]
         return next((part for part in parts if part["name"] == container), {})
 
     def ended(self, pod, container, seconds=DEADLINE):
         """Its `terminated`, once it has."""
         def look():
             part = self.state(pod, container)
-            return part.get("state", {}).get("terminated") or part.get("lastState", {}).get("terminated")
+            return part.get("state", {}).get("terminated") or part.get("lastState", {}).get(
+                "terminated"
+            )
+
         return self.explained(pod, lambda: until(f"the end of {pod}/{container}", look, seconds))
 
     def phase(self, pod, wanted, seconds=DEADLINE):
@@ -115,7 +136,13 @@ class Space:
 
     def ready(self, deployment):
         """Once every replica of it is."""
-        self.explained(f"deployment/{deployment}", lambda: self.kubectl("rollout", "status", f"deployment/{deployment}", f"--timeout={DEADLINE}s", seconds=DEADLINE + 10))
+        self.explained(
+            f"deployment/{deployment}",
+            lambda: self.kubectl(
+                "rollout", "status", f"deployment/{deployment}", f"--timeout={DEADLINE}s",
+                seconds=DEADLINE + 10,
+            ),
+        )
 
     def gone(self, pod, seconds=DEADLINE):
         until(f"the end of pod {pod}", lambda: self.get("pod", pod) is None, seconds)
@@ -125,10 +152,19 @@ class Space:
         try:
             return wait()
         except Failed as error:
-            told = self.kubectl("get", "events", "--sort-by=.lastTimestamp", "-o", "custom-columns=O:.involvedObject.name,R:.reason,M:.message", check=False).stdout
+            told = self.kubectl(
+                "get", "events", "--sort-by=.lastTimestamp", "-o",
+                "custom-columns=O:.involvedObject.name,R:.reason,M:.message", check=False,
+            ).stdout
             states = self.kubectl("get", "pods", "-o", "wide", check=False).stdout
-            raise Failed(f"{error}\n{states}\n{told[-3000:]}\n{self.logs(what, None, '--all-containers', '--tail=20')[-2000:]}") from None
+            raise Failed(
+                f"{error}\n{states}\n{told[-3000:]}\n"
+                f"{self.logs(what, None, '--all-containers', '--tail=20')[-2000:]}"
+            ) from None
 
     def leave(self):
-        self.kubectl("delete", "deployments,jobs,pods", "--all", "--grace-period=1", "--wait=false", check=False)
+        self.kubectl(
+            "delete", "deployments,jobs,pods", "--all", "--grace-period=1", "--wait=false",
+            check=False,
+        )
         self.cluster.kubectl("delete", "namespace", self.name, "--wait=false", check=False)

@@ -1,4 +1,5 @@
-"""The cluster's DNS, in the least code: the A record of a Service is its cluster IP, asked of the API server.
+"""The cluster's DNS, in the least code: the A record of a Service is its cluster IP, asked of the
+API server.
 
 Owns its socket. `dns.py ADDRESS API CA CERTIFICATE KEY` runs until it is ended.
 """
@@ -21,7 +22,9 @@ def address(labels, api, context):
     if len(labels) != 5 or labels[2:] != ["svc", "cluster", "local"]:
         return None
     try:
-        with urllib.request.urlopen(f"{api}/api/v1/namespaces/{labels[1]}/services/{labels[0]}", context=context, timeout=3) as answer:
+        with urllib.request.urlopen(
+            f"{api}/api/v1/namespaces/{labels[1]}/services/{labels[0]}", context=context, timeout=3
+        ) as answer:
             return json.load(answer)["spec"]["clusterIP"]
     except urllib.error.HTTPError as error:
         if error.code != 404:
@@ -51,7 +54,9 @@ def main(own, api, authority, certificate, key):
     server.bind((own, 53))
     while True:
         packet, asker = server.recvfrom(1500)
-        threading.Thread(target=lambda p=packet, a=asker: server.sendto(answer(p, api, context), a), daemon=True).start()
+        threading.Thread(
+            target=lambda p=packet, a=asker: server.sendto(answer(p, api, context), a), daemon=True
+        ).start()
 
 
 main(*sys.argv[1:])

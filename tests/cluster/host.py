@@ -1,6 +1,7 @@
 """The node's namespaces, from outside.
 
-Owns their first process, which ends everything in them when it ends, the control groups, and the folder of logs and keys.
+Owns their first process, which ends everything in them when it ends, the control groups, and the
+folder of logs and keys.
 """
 import os, pathlib, shutil, subprocess, sys, time
 
@@ -33,13 +34,25 @@ class Node:
         return self
 
     def start(self):
-        apart = ["unshare", "--net", "--mount", "--propagation=private", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
-        command = [*apart, sys.executable, HERE / "node.py", self.work, self.programs, f"/{self.group}", *self.archives]
+        apart = [
+            "unshare", "--net", "--mount", "--propagation=private", "--pid", "--ipc", "--uts",
+            "--fork", "--kill-child", "--mount-proc",
+        ]
+        command = [
+            *apart, sys.executable, HERE / "node.py", self.work, self.programs, f"/{self.group}",
+            *self.archives,
+        ]
         self.errors = (self.work / "node.log").open("w+")
-        self.unshare = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, start_new_session=True)
+        self.unshare = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.errors, text=True, start_new_session=True,
+        )
         # Its own waits have deadlines; it ends where one passes.
         if self.unshare.stdout.readline().strip() != "ready":
-            raise Failed(f"the node did not come up; logs are in {self.work}:\n{(self.work / 'node.log').read_text()[-2000:]}")
+            raise Failed(
+                f"the node did not come up; logs are in {self.work}:\n"
+                f"{(self.work / 'node.log').read_text()[-2000:]}"
+            )
         children = pathlib.Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
         self.first = children.read_text().split()[0]
         inside = ["nsenter", f"--net=/proc/{self.first}/ns/net"]
@@ -50,12 +63,18 @@ class Node:
         """Of version 1 each controller's own, of version 2 the one."""
         if (GROUPS / "cgroup.controllers").exists():
             return [GROUPS / self.group]
-        return [folder / self.group for folder in GROUPS.iterdir() if not folder.is_symlink() and (folder / "cgroup.procs").exists()]
+        return [
+            folder / self.group
+            for folder in GROUPS.iterdir()
+            if not folder.is_symlink() and (folder / "cgroup.procs").exists()
+        ]
 
     def groups(self):
         """The node's own; a machine that cannot have them cannot have a node."""
         one = GROUPS / "cgroup.controllers"
-        there = one.read_text().split() if one.exists() else [path.name for path in GROUPS.iterdir()]
+        there = (
+            one.read_text().split() if one.exists() else [path.name for path in GROUPS.iterdir()]
+        )
         missing = [name for name in CONTROLLERS if name not in there]
         if missing:
             lacking = f"{GROUPS} has no control groups of {' '.join(missing)}"

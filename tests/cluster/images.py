@@ -22,12 +22,19 @@ def executable(path):
 
 
 def archive(out, name, files, **settings):
-    """A docker-archive; its layer is not compressed, since nobody pulls it. Settings are those of an image's config."""
+    """A docker-archive; its layer is not compressed, since nobody pulls it. Settings are those of
+    an image's config."""
     layer = oci.tar(files, 0)
-    config = oci.encoded({
-        "architecture": ARCHITECTURE, "os": "linux", "created": CREATED, "config": {"Env": [PATH], **settings},
-        "rootfs": {"type": "layers", "diff_ids": [oci.sha256(layer)]}, "history": [{"created": CREATED}],
-    })
+    config = oci.encoded(
+        {
+            "architecture": ARCHITECTURE,
+            "os": "linux",
+            "created": CREATED,
+            "config": {"Env": [PATH], **settings},
+            "rootfs": {"type": "layers", "diff_ids": [oci.sha256(layer)]},
+            "history": [{"created": CREATED}],
+        }
+    )
     named = hashlib.sha256(config).hexdigest() + ".json"
     manifest = oci.encoded([{"Config": named, "RepoTags": [name], "Layers": ["layer.tar"]}])
     with tarfile.open(out, "w") as whole:
@@ -38,7 +45,8 @@ def archive(out, name, files, **settings):
 
 
 def with_libraries(files):
-    """The same, and the shared libraries that their programs load; {path in the image: path here} both."""
+    """The same, and the shared libraries that their programs load; {path in the image: path here}
+    both."""
     loaded = {}
     for path in files.values():
         listed = subprocess.run(["ldd", path], capture_output=True, text=True).stdout

@@ -41,7 +41,17 @@ def jobs_beside_a_native_sidecar_end_in_each_way(space):
 
 @case()
 def a_job_whose_classic_sidecar_is_never_ready_ends_with_124_and_says_why(space):
-    space.apply(job("late", ["/meshim", "--quit=always", "--timeout=20s", "--", "/app", "end", "0"], native=False, annotations=UNREACHABLE))
+    space.apply(
+        job(
+            "late", ["/meshim", "--quit=always", "--timeout=20s", "--", "/app", "end", "0"],
+            native=False, annotations=UNREACHABLE,
+        )
+    )
     expect(finished(space, "late") == "Failed", "the Job is not failed")
     ended = space.ended(pod_of(space, "late"), "app")
-    expect(ended["exitCode"] == 124 and "is istiod reachable from this pod?" in ended.get("message", ""), "not 124, or the cause is not named", ended)
+    expect(
+        ended["exitCode"] == 124
+        and "is istiod reachable from this pod?" in ended.get("message", ""),
+        "not 124, or the cause is not named",
+        ended,
+    )

@@ -11,8 +11,8 @@ Brings up a node (API server, scheduler, controllers, kubelet, containerd, kube-
 namespaces of its own, with Istio and its injection, and takes it down again. Its programs are built
 from the pinned Go modules of tools/ and tests/istio/tools into target/ (once, some minutes), its
 images are made in target/cluster/images: no registry is asked. Each case is a function of
-manifests.py, jobs.py, rollouts.py, looks.py or stops.py, and asserts. Another cluster has Istio with
-injection, and those images under their names.
+manifests.py, jobs.py, rollouts.py, looks.py or stops.py, and asserts. Another cluster has Istio
+with injection, and those images under their names.
 
 Needs root, iproute2, iptables, openssl, runc, and Go 1.26 or python3-venv, by which one is fetched.
 """
@@ -27,7 +27,13 @@ import manifests, jobs, rollouts, looks, stops  # which register their cases
 from cluster import Cluster, Failed
 
 BUILT = ROOT / "target" / "cluster"
-NEEDED = {"ip": "iproute2", "iptables": "iptables", "openssl": "openssl", "runc": "runc", "unshare": "util-linux"}
+NEEDED = {
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "openssl": "openssl",
+    "runc": "runc",
+    "unshare": "util-linux",
+}
 KUBERNETES = "v1.36.3"
 
 
@@ -45,10 +51,20 @@ def build_node():
     """Each program is named as its package is, so etcd's is `server`."""
     version = "k8s.io/component-base/version"
     minor = KUBERNETES.split(".")[1]
-    stamps = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "module", "buildDate": "2026-01-01T00:00:00Z"}
+    stamps = {
+        "gitVersion": KUBERNETES,
+        "gitMajor": "1",
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+        "gitCommit": "module",
+        "buildDate": "2026-01-01T00:00:00Z",
+    }
     flags = "-s -w " + " ".join(f"-X {version}.{key}={value}" for key, value in stamps.items())
     (BUILT / "bin").mkdir(parents=True, exist_ok=True)
-    command = [golang.go(), "build", "-trimpath", f"-ldflags={flags}", "-o", f"{BUILT / 'bin'}/", "tool", "./app"]
+    command = [
+        golang.go(), "build", "-trimpath", f"-ldflags={flags}", "-o", f"{BUILT / 'bin'}/", "tool",
+        "./app",
+    ]
     subprocess.run(command, cwd=HERE / "tools", check=True, env={**os.environ, "CGO_ENABLED": "0"})
 
 
@@ -82,7 +98,10 @@ def play(cluster, names):
         except Failed as error:
             failed.append(name)
             said = f"FAILED: {error}"
-        print(f"  {name.replace('_', ' ')} ({time.monotonic() - began:.1f} s) {said}".rstrip(), flush=True)
+        print(
+            f"  {name.replace('_', ' ')} ({time.monotonic() - began:.1f} s) {said}".rstrip(),
+            flush=True,
+        )
     if failed:
         fail(f"{len(failed)} of {len(names)} failed: {' '.join(failed)}")
     print(f"tests/cluster/run.py: {len(names)} passed")
@@ -98,7 +117,9 @@ def read(args):
         elif option in ("--kubeconfig", "--meshim") and args:
             options[option] = pathlib.Path(args.pop(0)).resolve()
         else:
-            fail(f"{option} is no option here, or what it needs is missing; the file's head has them")
+            fail(
+                f"{option} is no option here, or what it needs is missing; the file's head has them"
+            )
     names = list(cases.KNOWN) if args == ["all"] else args or list(cases.DEFAULT)
     unknown = [name for name in names if name not in cases.KNOWN]
     if unknown:

@@ -83,13 +83,19 @@ fn every_file_begins_with_what_it_owns_and_must_never_do() {
     holds("files that do not begin with what they own and must never do", &wrong);
 }
 
-/// The formatter leaves comments, texts and macros as they are.
+/// Is it a program of ours? By its name, or by the line that says what runs it.
+fn is_program(path: &Path) -> bool {
+    ["rs", "py", "sh", "go", "Dockerfile"].iter().any(|kind| tree::has_extension(kind)(path))
+        || fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"#!"))
+}
+
+/// Rust's formatter leaves comments, texts and macros as they are; scripts have none.
 #[test]
 fn lines_have_at_most_100_columns() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
-        for path in tree::files(&root.join(folder)) {
+    for folder in [".ci", "benches", "docs", "examples", "images", "src", "tests"] {
+        for path in tree::files_that(&root.join(folder), &is_program) {
             let text = fs::read_to_string(&path).expect("a source is text");
             let long = |(_, line): &(usize, &str)| line.chars().count() > 100;
             let path = path.strip_prefix(root).expect("below the root").display();

@@ -40,10 +40,19 @@ pub(crate) struct Source {
 
 /// Every `.rs` file below the folder, in the order of their names.
 pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
+    files_that(root, &has_extension("rs"))
+}
+
+/// The files below the folder that are wanted, in the order of their names.
+pub(crate) fn files_that(root: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    collect(root, &mut files);
+    collect(root, wanted, &mut files);
     files.sort();
     files
+}
+
+pub(crate) fn has_extension(wanted: &str) -> impl Fn(&Path) -> bool {
+    move |path| path.extension().is_some_and(|extension| extension == wanted)
 }
 
 /// All of them, read.
@@ -57,12 +66,12 @@ pub(crate) fn read(root: &Path) -> Vec<Source> {
     sources
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, wanted: &dyn Fn(&Path) -> bool, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of ours") {
         let path = entry.expect("readable").path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, wanted, files);
+        } else if wanted(&path) {
             files.push(path);
         }
     }

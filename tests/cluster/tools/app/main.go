@@ -1,7 +1,10 @@
-// The application of the cluster's cases, and the process that keeps a pod's namespaces. Must never know of meshes.
+// The application of the cluster's cases, and the process that keeps a pod's namespaces. Must never
+// know of meshes.
 //
-//	app serve ADDR:PORT        answers / after ?ms= milliseconds, /healthz at once; ends at SIGTERM, whatever is in flight
-//	app load URL EVERY         asks each EVERY (of Go's durations) until SIGTERM, then says how each request ended, as JSON
+//	app serve ADDR:PORT        answers / after ?ms= milliseconds, /healthz at once; ends at SIGTERM,
+//	                           whatever is in flight
+//	app load URL EVERY         asks each EVERY (of Go's durations) until SIGTERM, then says how each
+//	                           request ended, as JSON
 //	app stop                   sends SIGTERM to the first process of its container
 //	app end CODE|signal        ends by this code, or by SIGKILL
 //	app stay SECONDS           names the first stop signal it gets, and ends so many seconds later
@@ -61,7 +64,9 @@ func stopped() <-chan os.Signal {
 }
 
 func serve(address string) error {
-	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "ok\n")
+	})
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		ms, _ := strconv.Atoi(r.URL.Query().Get("ms"))
 		time.Sleep(time.Duration(ms) * time.Millisecond)
@@ -82,7 +87,9 @@ func load(url, every string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	client := &http.Client{
+		Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+	}
 	ended := map[string]int{}
 	var mutex sync.Mutex
 	var asked sync.WaitGroup
