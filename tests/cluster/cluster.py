@@ -18,7 +18,7 @@ def expect(condition, text, *seen):
         raise Failed("\n".join([text, *map(str, seen)]))
 
 
-def until(what, look, seconds=DEADLINE):
+def until(what, look, seconds=DEADLINE, every=0.1):
     """Waits for a fact: the first true answer of `look`."""
     end = time.monotonic() + seconds
     while True:
@@ -27,7 +27,7 @@ def until(what, look, seconds=DEADLINE):
             return seen
         if time.monotonic() > end:
             raise Failed(f"{what}: not within {seconds} s")
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def together(resources):
@@ -38,8 +38,9 @@ def together(resources):
 class Cluster:
     """Where `kubectl`, a list of words, leads to."""
 
-    def __init__(self, kubectl):
-        self.command = [str(word) for word in kubectl]
+    def __init__(self, kubectl, first=None):
+        """`first`: the id of the node's first process, where that is one of this machine."""
+        self.command, self.first = [str(word) for word in kubectl], first
 
     def kubectl(self, *words, text=None, check=True, seconds=DEADLINE):
         try:

@@ -57,7 +57,7 @@ class Node:
         self.first = children.read_text().split()[0]
         inside = ["nsenter", f"--net=/proc/{self.first}/ns/net"]
         kubectl = [self.programs / "kubectl", "--kubeconfig", self.work / "kubeconfig"]
-        self.cluster = Cluster([*inside, *kubectl])
+        self.cluster = Cluster([*inside, *kubectl], self.first)
 
     def folders(self):
         """Of version 1 each controller's own, of version 2 the one."""

@@ -101,6 +101,11 @@ def a_rolling_update_beside_classic_sidecars_with_drain_loses_no_request(space):
 
 
 @case(default=False)
+def a_rolling_update_of_requests_of_a_tenth_of_a_second_loses_none(space):
+    return loses_none(space, True, 100)
+
+
+@case(default=False)
 def a_rolling_update_of_requests_of_3_s_loses_none(space):
     return loses_none(space, True, 3000)
 

@@ -11,8 +11,8 @@ Brings up a node (API server, scheduler, controllers, kubelet, containerd, kube-
 namespaces of its own, with Istio and its injection, and takes it down again. Its programs are built
 from the pinned Go modules of tools/ and tests/istio/tools into target/ (once, some minutes), its
 images are made in target/cluster/images: no registry is asked. Each case is a function of
-manifests.py, jobs.py, rollouts.py, looks.py or stops.py, and asserts. Another cluster has Istio
-with injection, and those images under their names.
+manifests.py, jobs.py, rollouts.py, looks.py, stops.py or probes.py, and asserts. Another cluster
+has Istio with injection, and those images under their names.
 
 Needs root, iproute2, iptables, openssl, runc, and Go 1.26 or python3-venv, by which one is fetched.
 """
@@ -23,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT / "tests")]
 import cases, golang, host, images, istio
-import manifests, jobs, rollouts, looks, stops  # which register their cases
+import manifests, jobs, rollouts, looks, stops, probes  # which register their cases
 from cluster import Cluster, Failed
 
 BUILT = ROOT / "target" / "cluster"

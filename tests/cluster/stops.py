@@ -1,19 +1,46 @@
 """Cases: stopping. Which signal an image asks for, in which order a pod ends, and what is left to
 read afterwards."""
-import time
+
+import datetime
 
 from cases import DEPLOY, case, pod, pod_of, server
 from cluster import expect, until
 
+# A pod with this finalizer is there, with its last status, until it is taken away.
+READ = "tests.meshim.io/read"
+KILLED = 137
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+GRACE = 120  # of the pod: whoever has not ended by then is killed, and its exit code says so
+
+
+def kept(made):
+    """The same pod, or one of the same Deployment, whose end can be read."""
+    metadata = made["metadata"] if made["kind"] == "Pod" else made["spec"]["template"]["metadata"]
+    metadata["finalizers"] = [READ]
+    return made
+
+
+def ends(space, name):
+    """How each container of a pod that is being deleted has ended; the pod is gone afterwards."""
+
+    def look():
+        status = (space.get("pod", name) or {}).get("status", {})
+        lists = ("containerStatuses", "initContainerStatuses")
+        parts = {each["name"]: each["state"] for kind in lists for each in status.get(kind, [])}
+        return parts if all("terminated" in state for state in parts.values()) else None
+
+    states = space.explained(name, lambda: until(f"the end of each container of {name}", look))
+    space.kubectl("patch", "pod", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    space.gone(name)
+    return {container: state["terminated"] for container, state in states.items()}
+
 
 def ended_after(space, name, container="app"):
-    """Deletes the pod; how it ended, its log, and how many seconds it took to be gone."""
-    # The last lines are lost with the pod: the log is followed until it ends.
-    began = time.monotonic()
+    """Deletes the pod; how its containers ended, and the log of this one."""
+    # The last lines are lost with the container: the log is followed until it ends.
     space.kubectl("delete", "pod", name, "--wait=false")
     text = space.logs(name, container, "-f")
-    space.gone(name)
-    return text, time.monotonic() - began
+    return ends(space, name), text
 
 
 def begun(space, name, text, container="app"):
@@ -22,69 +49,58 @@ def begun(space, name, text, container="app"):
     )
 
 
+def seconds(early, late):
+    """Between the ends of two containers; the kubelet tells whole seconds."""
+    first, second = (datetime.datetime.strptime(each["finishedAt"], TIME) for each in (early, late))
+    return (second - first).total_seconds()
+
+
 @case(default=False, labels={})
 def an_image_that_stops_by_another_signal_stops_and_drains(space):
     for tag, signal in (("usr1", "user defined signal 1"), ("winch", "window changed")):
-        name = f"stays-{tag}"
-        space.apply(
-            pod(
-                name,
-                [
-                    "/meshim", "--mesh=none", "--supervise", f"--stop-signal={tag.upper()}", "--",
-                    "/app", "stay", "0",
-                ],
-                image=f"docker.io/local/app:{tag}",
-            )
-        )
+        how = {"image": f"docker.io/local/app:{tag}", "grace": GRACE}
+        name, stop = f"stays-{tag}", f"--stop-signal={tag.upper()}"
+        command = ["/meshim", "--mesh=none", "--supervise", stop, "--", "/app", "stay", "0"]
+        space.apply(kept(pod(name, command, **how)))
         begun(space, name, "app: up")
-        text, seconds = ended_after(space, name)
-        expect(
-            f"app: got {signal}" in text and seconds < 25,
-            f"{tag}: it did not end by its own signal, in {seconds:.0f} s",
-            text,
-        )
+        ended, text = ended_after(space, name)
+        by_itself = ended["app"]["exitCode"] == 0 and f"app: got {signal}" in text
+        expect(by_itself, f"{tag}: it did not end by its own signal", ended, text)
         name = f"waits-{tag}"
-        space.apply(
-            pod(
-                name,
-                [
-                    "/meshim", "--mesh=istio", f"--stop-signal={tag.upper()}", "--", "/app", "stay",
-                    "0",
-                ],
-                image=f"docker.io/local/app:{tag}",
-            )
-        )
+        command = ["/meshim", "--mesh=istio", stop, "--", "/app", "stay", "0"]
+        space.apply(kept(pod(name, command, **how)))
         begun(space, name, "waiting for")
-        text, seconds = ended_after(space, name)
-        expect(seconds < 25, f"{tag}: a wait took {seconds:.0f} s to end", text)
+        ended, text = ended_after(space, name)
+        expect(ended["app"]["exitCode"] != KILLED, f"{tag}: the wait did not end", ended, text)
 
 
 @case(default=False)
 def beside_a_native_sidecar_the_application_ends_before_the_proxy(space):
-    space.apply(pod("shop", ["/meshim", "--drain", "--", "/app", "stay", "3"], native=True))
+    command = ["/meshim", "--drain", "--", "/app", "stay", "3"]
+    space.apply(kept(pod("shop", command, native=True, grace=GRACE)))
     begun(space, "shop", "app: up")
-    text, seconds = ended_after(space, "shop")
-    expect("app: got terminated" in text and seconds < 28, f"the pod took {seconds:.0f} s", text)
-    return f"gone after {seconds:.0f} s"
+    ended, text = ended_after(space, "shop")
+    by_itself = ended["app"]["exitCode"] == 0 and "app: got terminated" in text
+    expect(by_itself, "it was killed", ended, text)
+    later = seconds(ended["app"], ended["istio-proxy"])
+    not_killed = ended["istio-proxy"]["exitCode"] != KILLED
+    expect(later >= 0 and not_killed, "the proxy did not end after it", ended)
+    return f"the proxy {later:.0f} s later"
 
 
 @case(default=False)
 def beside_a_classic_sidecar_the_pod_does_not_outlive_its_application(space):
-    drain = {"proxy.istio.io/config": "terminationDrainDuration: 25s"}
-    space.apply(
-        *server(
-            "shop", ["/meshim", "--drain", "--quit=on-stop", "--", "/app", "serve", "0.0.0.0:8080"],
-            native=False, annotations=drain,
-        )
-    )
+    drain = {"proxy.istio.io/config": f"terminationDrainDuration: {GRACE - 20}s"}
+    command = ["/meshim", "--drain", "--quit=on-stop", "--", "/app", "serve", "0.0.0.0:8080"]
+    deployment, service = server("shop", command, native=False, annotations=drain, grace=GRACE)
+    space.apply(kept(deployment), service)
     space.ready("shop")
     name = pod_of(space, "shop")
     space.kubectl("scale", "deployment/shop", "--replicas=0")
-    began = time.monotonic()
-    space.gone(name)
-    seconds = time.monotonic() - began
-    expect(seconds < 20, f"the pod was gone only after {seconds:.0f} s")
-    return f"gone after {seconds:.0f} s"
+    ended = ends(space, name)
+    later = seconds(ended["app"], ended["istio-proxy"])
+    expect(later < (GRACE - 20) / 2, "the proxy's drain was waited for", ended)
+    return f"the proxy {later:.0f} s later"
 
 
 @case(default=False, labels={})
