@@ -108,6 +108,14 @@ def judged(space, fixture):
     return None if got == wanted else f"{fixture.name}: came out as {got}\nnot as {wanted}"
 
 
+def in_force(space):
+    """A moment after the policy was taken: then a pod without a command is refused."""
+    without = pod("without", [], labels={"meshim.io/inject": "enabled"})
+    create = ["create", "--dry-run=server", "-f", "-"]
+    refused = lambda: space.kubectl(*create, text=json.dumps(without), check=False).returncode
+    until("the policy is in force", refused)
+
+
 @case(labels={})
 def the_policy_makes_of_pods_what_was_played_and_the_pod_runs(space):
     deploy(space, "policy")
@@ -117,16 +125,7 @@ def the_policy_makes_of_pods_what_was_played_and_the_pod_runs(space):
             automountServiceAccountToken=False,
             container={"env": [{"name": "MESHIM_MESH", "value": "none"}]},
         )
-        without = pod("without", [], labels={"meshim.io/inject": "enabled"})
-        # In force a moment after it was taken: the refusal is its sign.
-        until(
-            "the policy is in force",
-            lambda: (
-                space.kubectl(
-                    "create", "--dry-run=server", "-f", "-", text=json.dumps(without), check=False
-                ).returncode
-            ),
-        )
+        in_force(space)
         wrong = [
             said
             for said in (
@@ -152,15 +151,7 @@ def the_policy_makes_of_pods_what_was_played_and_the_pod_runs(space):
 def the_policy_and_the_injection_together(space):
     deploy(space, "policy")
     try:
-        without = pod("without", [], labels={"meshim.io/inject": "enabled"})
-        until(
-            "the policy is in force",
-            lambda: (
-                space.kubectl(
-                    "create", "--dry-run=server", "-f", "-", text=json.dumps(without), check=False
-                ).returncode
-            ),
-        )
+        in_force(space)
         space.apply(
             pod(
                 "asking", ["/app", "serve", "0.0.0.0:8080"], native=False,
